@@ -1,0 +1,1 @@
+"""Where work is done. Backends differ only in transport and placement."""

@@ -1,0 +1,143 @@
+"""A child process that answers JSON lines with JSON lines, and never outlives its parent.
+
+Both ends are here: `Child` for the parent, `serve` for the child. The parent always waits in a
+blocking read, so it takes no processor time while a child works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from quantbench.core.errors import QuantbenchError
+
+Message = dict[str, Any]
+
+_PR_SET_PDEATHSIG = 1
+_LOG_TAIL_CHARACTERS = 2000
+
+
+class ChildDiedError(QuantbenchError):
+    """The child ended without an answer. `log` is the end of what it wrote to stderr."""
+
+    def __init__(self, message: str, log: str) -> None:
+        super().__init__(message)
+        self.log = log
+
+
+class Child:
+    """A running `python -m MODULE` that is spoken to through pipes."""
+
+    def __init__(self, module: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start the process.
+
+        Args:
+            module: a module whose main calls `serve`.
+            environment: variables to set on top of the parent's.
+        """
+        self._module = module
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env={**os.environ, **(environment or {})},
+            text=True,
+            # Ctrl-C reaches the parent alone, which then ends its children in order.
+            start_new_session=True,
+        )
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send one message. Raises ChildDiedError if nobody reads it."""
+        if self._process.stdin is None:
+            raise RuntimeError("the pipe to the child is closed")
+        try:
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._died() from None
+
+    def receive(self) -> Message:
+        """Wait for the next message. Raises ChildDiedError if the child ends instead."""
+        if self._process.stdout is None:
+            raise RuntimeError("the pipe from the child is closed")
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._died()
+        message: Message = json.loads(line)
+        return message
+
+    def ask(self, message: Mapping[str, Any]) -> Message:
+        """Send one message and wait for the answer."""
+        self.send(message)
+        return self.receive()
+
+    def pause(self) -> None:
+        """Stop the process where it is: it takes no processor time until resumed."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused process go on."""
+        self._signal(signal.SIGCONT)
+
+    def log_tail(self) -> str:
+        """The end of what the child wrote to stderr."""
+        end = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, end - _LOG_TAIL_CHARACTERS))
+        return self._log.read().decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """End the process, paused or not, and everything that it started."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        self._log.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # The child leads a process group of its own (start_new_session).
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+    def _died(self) -> ChildDiedError:
+        code = self._process.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return ChildDiedError(f"{self._module} {how}{hint}", self.log_tail())
+
+
+def serve(handle: Callable[[Message, Callable[[Message], None]], Message]) -> None:
+    """Answer messages from stdin until it closes. For the main of a child's module.
+
+    Args:
+        handle: called with a message and a function that sends messages ahead of the answer
+            (progress, for example); returns the answer.
+    """
+    _die_with_parent()
+    # Libraries print to stdout: give them stderr, and keep the pipe for messages.
+    pipe = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def send(message: Message) -> None:
+        pipe.write(json.dumps(message) + "\n")
+        pipe.flush()
+
+    for line in sys.stdin:
+        send(handle(json.loads(line), send))
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent ends, even while it is paused."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

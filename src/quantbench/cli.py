@@ -1,0 +1,124 @@
+"""The command `quantbench`: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from quantbench import __version__
+
+# Nothing else is imported here: `quantbench --help` answers at once. Each command imports what it
+# needs.
+
+_EPILOG = """\
+examples:
+  quantbench demo                     a complete sweep of two small models, in minutes
+  quantbench plan sweep.yaml          what would be done, without doing it
+  quantbench run sweep.yaml           do it; the card is runs/sweep/README.md
+  quantbench card runs/sweep          write the card again from the stored results
+
+exit codes:
+  0 fine   1 failed   2 wrong usage or config   4 finished, some rows failed   130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    # Imported late for speed, and needed by every command.
+    from quantbench.core.errors import EXIT_INTERRUPTED, QuantbenchError
+
+    try:
+        return run(arguments)
+    except QuantbenchError as error:
+        print(f"quantbench: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("quantbench: interrupted; run the same command again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`quantbench schema | head`): no reason to complain.
+        sys.stderr.close()
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="quantbench",
+        description=(
+            "Decide whether, and how, to quantize a transformer for CPU serving: "
+            "measure every configuration of a grid, and write a model card."
+        ),
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"quantbench {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = _add(commands, "run", _run, "run a sweep and write its card")
+    run.add_argument("config", type=Path, metavar="CONFIG", help="a YAML file")
+    run.add_argument("--out", type=Path, help="the run's folder (default: runs/NAME of the config)")
+    run.add_argument("--quiet", action="store_true", help="print failures only")
+    run.add_argument("--json", action="store_true", help="print the result rows as JSON")
+
+    plan = _add(commands, "plan", _plan, "print rows, what is inert or the same, and the work")
+    plan.add_argument("config", type=Path, metavar="CONFIG", help="a YAML file")
+    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+
+    _add(commands, "schema", _schema, "print the JSON Schema of a config, for editors")
+
+    demo = _add(
+        commands, "demo", _demo, "run a complete sweep of two small models that are included"
+    )
+    demo.add_argument("--out", type=Path, default=Path("runs"), help="folder for the two runs")
+    demo.add_argument("--quiet", action="store_true", help="print failures only")
+
+    card = _add(commands, "card", _card, "write card, table and pictures again from stored results")
+    card.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from quantbench.commands import run_config
+
+    path: Path = arguments.config
+    out = arguments.out or Path("runs") / path.stem
+    return run_config(path, out, quiet=arguments.quiet, as_json=arguments.json)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from quantbench.commands import print_plan
+
+    return print_plan(arguments.config, as_json=arguments.json)
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from quantbench.commands import print_schema
+
+    return print_schema()
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from quantbench.commands import run_demo
+
+    return run_demo(arguments.out, quiet=arguments.quiet)
+
+
+def _card(arguments: argparse.Namespace) -> int:
+    from quantbench.commands import write_card
+
+    return write_card(arguments.run_dir)

@@ -1,0 +1,95 @@
+"""What the commands do: read the config, call the sweep, print what came out."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import sys
+from pathlib import Path
+
+from quantbench import registry
+from quantbench.core.config import SweepConfig
+from quantbench.core.config_file import read_config
+from quantbench.core.config_schema import schema
+from quantbench.core.errors import EXIT_FAILED, EXIT_OK, EXIT_SOME_ROWS_FAILED, UsageError
+from quantbench.core.plan import make_plan
+
+DEMOS = ("questions", "digits")
+
+
+def read_config_file(path: Path) -> tuple[SweepConfig, str]:
+    """A checked config and the text that it was read from.
+
+    Raises:
+        UsageError: there is no such file, or it is no text.
+        ConfigError: with every problem of the config.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not a text file in UTF-8") from None
+    return read_config(text, str(path), registry.catalog()), text
+
+
+def run_config(path: Path, out: Path, quiet: bool, as_json: bool) -> int:
+    """`quantbench run`: the exit code says whether all rows are there."""
+    from quantbench.analysis.compare import summarize
+    from quantbench.progress import Watcher
+    from quantbench.reports.tables import rows_as_json
+    from quantbench.reports.terminal import print_result
+    from quantbench.store import default_store
+    from quantbench.sweep import run_sweep
+
+    config, text = read_config_file(path)
+    with Watcher(path.stem, sys.stderr, quiet) as watcher:
+        result = run_sweep(config, text, out, default_store(), watcher)
+    summary = summarize(result, registry.task(config.task).spec)
+    if as_json:
+        print(json.dumps(rows_as_json(summary), indent=1))
+    elif not quiet:
+        print_result(summary, out, sys.stdout)
+    statuses = [row.status for row in summary.rows]
+    bad = [status for status in statuses if status in ("failed", "refused", "partial")]
+    if not bad:
+        return EXIT_OK
+    return EXIT_FAILED if len(bad) == len(statuses) else EXIT_SOME_ROWS_FAILED
+
+
+def run_demo(out: Path, quiet: bool) -> int:
+    """`quantbench demo`: both bundled sweeps, one after the other; the worse exit code."""
+    codes = []
+    configs = importlib.resources.files("quantbench.demo")
+    for name in DEMOS:
+        with importlib.resources.as_file(configs / f"demo-{name}.yaml") as path:
+            codes.append(run_config(path, out / f"demo-{name}", quiet, as_json=False))
+    return max(codes)
+
+
+def print_plan(path: Path, as_json: bool) -> int:
+    """`quantbench plan`: rows, what is inert or the same, and the work to be done."""
+    config, _ = read_config_file(path)
+    plan = make_plan(config, registry.task(config.task).spec)
+    if as_json:
+        print(plan.model_dump_json(indent=1))
+        return EXIT_OK
+    from quantbench.reports.plan import print_plan_table
+
+    print_plan_table(plan, config, sys.stdout)
+    return EXIT_OK
+
+
+def print_schema() -> int:
+    """`quantbench schema`: the JSON Schema of a config."""
+    print(json.dumps(schema(registry.catalog()), indent=2))
+    return EXIT_OK
+
+
+def write_card(path: Path) -> int:
+    """`quantbench card`: every report of a run, from its stored results alone."""
+    from quantbench.sweep import write_reports
+
+    write_reports(path)
+    print(path / "README.md")
+    return EXIT_OK

@@ -1,0 +1,164 @@
+"""What the user wrote: the types of a sweep config.
+
+The order of the fields is the order in which the card prints them. Descriptions end up in the
+JSON Schema, so an editor shows them. Reading and checking a config is in `config_file`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from quantbench.core.frozen import Frozen
+from quantbench.core.quantization import Calibration, Dynamic, Static
+from quantbench.core.vocabulary import NodeExclusion, Operator
+
+NonEmptyStr = Annotated[str, Field(min_length=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+
+MIN_OPSET = 11
+MAX_OPSET = 18
+
+
+class DatasetConfig(Frozen):
+    """Where the samples are, and which columns mean what."""
+
+    path: NonEmptyStr = Field(
+        description=(
+            "Hub name, a builder (json, csv, parquet, imagefolder) with data_files, "
+            "a local folder, or bundled:questions / bundled:digits."
+        )
+    )
+    name: NonEmptyStr | None = Field(None, description="Configuration of the dataset, if several.")
+    revision: NonEmptyStr | None = Field(None, description="Git revision on the hub.")
+    data_files: dict[str, str | tuple[str, ...]] | None = Field(
+        None, description="Local files by split, for a builder."
+    )
+    eval_split: NonEmptyStr = Field("validation", description="Split that accuracy is measured on.")
+    data_keys: dict[str, str] = Field(
+        description="The task's names for its inputs, mapped to columns of the dataset."
+    )
+    ref_keys: tuple[str, ...] = Field(
+        min_length=1, description="Columns that hold the references (answers, labels)."
+    )
+    calibration_split: NonEmptyStr | None = Field(
+        None, description="Split that static quantization is calibrated on."
+    )
+    cluster_key: NonEmptyStr | None = Field(
+        None,
+        description="Column whose equal values are not independent (one context, one patient).",
+    )
+
+
+class FrameworkArgs(Frozen):
+    """How the model is exported and opened."""
+
+    opset: Annotated[int, Field(ge=MIN_OPSET, le=MAX_OPSET)] = Field(
+        17, description="ONNX opset of the exported file."
+    )
+    optimization_level: Literal[0, 1, 2, 99] = Field(
+        99, description="ONNX Runtime graph optimization: 0 none, 1 basic, 2 extended, 99 all."
+    )
+
+
+class TimeBenchmarkArgs(Frozen):
+    """How long and how exactly to time."""
+
+    duration: Annotated[float, Field(gt=0)] = Field(
+        15.0, description="Run for up to this many seconds per arm and cell."
+    )
+    warmup_runs: PositiveInt = Field(5, description="Least number of forwards before timing.")
+    precision: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.03, description="Relative half-width of the speed-up's interval at which timing may stop."
+    )
+
+
+class SweepConfig(Frozen):
+    """One sweep: fixed parameters at top level, swept ones in `benchmarked`."""
+
+    task: NonEmptyStr = Field(description="question-answering or image-classification.")
+    model_name_or_path: NonEmptyStr = Field(
+        description="Hub name, local directory in transformers layout, or bundled:NAME."
+    )
+    model_revision: NonEmptyStr | None = Field(None, description="Git revision on the hub.")
+    dataset: DatasetConfig
+    task_args: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Arguments of the task, such as max_seq_length."
+    )
+    metrics: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Metrics to report; all of the task's when left out."
+    )
+    quantization_approach: Literal["dynamic", "static"] = Field(
+        "dynamic",
+        description=(
+            "dynamic: activation scales found at run time (uint8). "
+            "static: activation scales from calibration (int8, QDQ)."
+        ),
+    )
+    operators_to_quantize: tuple[Operator, ...] = Field(
+        ("MatMul",), min_length=1, description="ONNX operator types to quantize."
+    )
+    node_exclusion: tuple[NodeExclusion, ...] = Field(
+        (), description="Parts of the model whose nodes stay in floating point."
+    )
+    per_channel: bool = Field(False, description="One weight scale per output channel.")
+    calibration: Calibration = Field(
+        default_factory=Calibration, description="Static quantization only."
+    )
+    framework: NonEmptyStr = Field("onnxruntime", description="Runtime of the optimized model.")
+    framework_args: FrameworkArgs = Field(default_factory=FrameworkArgs)
+    aware_training: bool = Field(
+        False, description="Quantization-aware training is not supported: false only."
+    )
+    batch_sizes: tuple[PositiveInt, ...] = Field((1,), min_length=1)
+    input_lengths: tuple[PositiveInt, ...] = Field(
+        (128,), min_length=1, description="Tokens per sample when timing; inert for images."
+    )
+    time_benchmark_args: TimeBenchmarkArgs = Field(default_factory=TimeBenchmarkArgs)
+    max_eval_samples: PositiveInt | None = Field(
+        None, description="Evaluate this many samples; all of the split when left out."
+    )
+    sampling: Literal["random", "head"] = Field(
+        "random", description="random: drawn with `seed`. head: the first ones."
+    )
+    seed: Annotated[int, Field(ge=0)] = 0
+    num_threads: PositiveInt | None = Field(
+        None, description="Threads of every runtime; the physical cores allowed when left out."
+    )
+    backend: NonEmptyStr = "local"
+    backend_args: dict[str, JsonValue] = Field(default_factory=dict)
+    benchmarked: dict[str, tuple[JsonValue, ...]] = Field(
+        default_factory=dict,
+        description="Parameters to sweep: name (dotted if nested) to the list of its values.",
+    )
+
+    def quantization(self) -> Dynamic | Static:
+        """The quantization scheme that the top-level parameters describe."""
+        if self.quantization_approach == "dynamic":
+            return Dynamic(
+                operators=self.operators_to_quantize,
+                node_exclusion=self.node_exclusion,
+                per_channel=self.per_channel,
+            )
+        return Static(
+            operators=self.operators_to_quantize,
+            node_exclusion=self.node_exclusion,
+            per_channel=self.per_channel,
+            calibration=self.calibration,
+        )
+
+
+# What may be swept. Each row needs its own value of these; the others describe the whole run.
+SWEEPABLE: tuple[str, ...] = (
+    "quantization_approach",
+    "operators_to_quantize",
+    "node_exclusion",
+    "per_channel",
+    "calibration.method",
+    "calibration.num_calibration_samples",
+    "framework",
+    "framework_args.opset",
+    "framework_args.optimization_level",
+    "aware_training",
+)

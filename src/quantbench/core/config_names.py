@@ -1,0 +1,180 @@
+"""What is wrong with the names of a config: those of tasks, metrics, columns, swept parameters."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
+
+from quantbench.core.config import SWEEPABLE, SweepConfig
+from quantbench.core.config_problems import (
+    nearest_name,
+    shape_problems,
+    shown,
+    validation_problems,
+)
+from quantbench.core.errors import Problem
+from quantbench.core.specs import Catalog
+
+Json = dict[str, Any]
+
+
+def name_problems(data: Json, catalog: Catalog) -> list[Problem]:
+    """Names that only the catalog knows, and what depends on them."""
+    problems: list[Problem] = []
+    problems += _known(data.get("backend"), "backend", catalog.backends)
+    problems += _known(data.get("framework"), "framework", catalog.frameworks)
+    problems += _aware_training(data.get("aware_training"), "aware_training")
+    backend = catalog.backends.get(str(data.get("backend", "local")))
+    backend_args = data.get("backend_args", {})
+    if backend is not None and isinstance(backend_args, dict):
+        problems += shape_problems(backend_args, backend.args, "backend_args")
+    problems += _known(data.get("task"), "task", catalog.tasks)
+    task = catalog.tasks.get(str(data.get("task")))
+    if task is None:
+        return problems
+    task_args = data.get("task_args", {})
+    if isinstance(task_args, dict):
+        problems += shape_problems(task_args, task.args, "task_args")
+    names = [metric.name for metric in task.metrics]
+    metrics = data.get("metrics")
+    if isinstance(metrics, list):
+        for n, metric in enumerate(metrics):
+            problems += _known(metric, f"metrics[{n}]", names)
+    dataset = data.get("dataset")
+    if isinstance(dataset, dict):
+        keys = dataset.get("data_keys")
+        if isinstance(keys, dict):
+            given = [str(key) for key in keys]
+            path = "dataset.data_keys"
+            problems += [
+                Problem(
+                    f"{path}.{key}",
+                    f"{task.name} has no such input",
+                    allowed=", ".join(task.data_keys),
+                    nearest=nearest_name(key, task.data_keys),
+                )
+                for key in given
+                if key not in task.data_keys
+            ]
+            problems += [
+                Problem(f"{path}.{key}", f"required by {task.name}: map it to a column")
+                for key in task.data_keys
+                if key not in given
+            ]
+        refs = dataset.get("ref_keys")
+        if isinstance(refs, list) and refs and len(refs) != task.num_ref_keys:
+            message = f"{task.name} takes {task.num_ref_keys} reference column(s)"
+            problems.append(Problem("dataset.ref_keys", message, shown(refs)))
+        static = data.get("quantization_approach") == "static" or "static" in _swept(
+            data, "quantization_approach"
+        )
+        if static and dataset.get("calibration_split") is None:
+            problems.append(
+                Problem(
+                    "dataset.calibration_split", "static quantization needs a split to calibrate on"
+                )
+            )
+    return problems
+
+
+def benchmarked_problems(data: Json, catalog: Catalog) -> list[Problem]:
+    """Each swept value is checked as if it stood at its place."""
+    swept = data.get("benchmarked")
+    if not isinstance(swept, dict):
+        return []
+    problems: list[Problem] = []
+    for name, values in swept.items():
+        path = f"benchmarked.{name}"
+        if name not in SWEEPABLE:
+            problems.append(
+                Problem(
+                    path,
+                    "cannot be swept: it describes the whole run"
+                    if _is_field(name)
+                    else "unknown parameter",
+                    allowed=", ".join(SWEEPABLE),
+                    nearest=nearest_name(name, SWEEPABLE),
+                )
+            )
+            continue
+        if _is_set(data, name):
+            problems.append(Problem(path, "is both fixed and swept: keep one of the two"))
+        if not isinstance(values, list):
+            continue  # told by the check of the types
+        if not values:
+            problems.append(Problem(path, "must not be empty", "[]"))
+        adapter: TypeAdapter[Any] = TypeAdapter(_annotation(name))
+        for n, value in enumerate(values):
+            item = f"{path}[{n}]"
+            validate = functools.partial(adapter.validate_json, strict=True)
+            problems += validation_problems(validate, value, item)
+            if name == "framework":
+                problems += _known(value, item, catalog.frameworks)
+            if name == "aware_training":
+                problems += _aware_training(value, item)
+            if value in values[:n]:
+                problems.append(Problem(item, "is in the list twice", shown(value)))
+    return problems
+
+
+def _aware_training(value: Any, path: str) -> list[Problem]:
+    if value is not True:
+        return []
+    message = "quantization-aware training is not supported: quantbench quantizes trained models"
+    return [Problem(path, message, "true", "false")]
+
+
+def _known(value: Any, path: str, names: Iterable[str]) -> list[Problem]:
+    names = list(names)
+    if not isinstance(value, str) or value in names:
+        return []
+    kind = path.split("[")[0].rsplit(".", 1)[-1]
+    message = f"unknown {kind.removesuffix('s')}"
+    return [Problem(path, message, shown(value), ", ".join(names), nearest_name(value, names))]
+
+
+def _field(name: str) -> FieldInfo | None:
+    """The field of SweepConfig with that dotted name."""
+    model: Any = SweepConfig
+    field = None
+    for part in name.split("."):
+        fields: dict[str, FieldInfo] = getattr(model, "model_fields", {})
+        field = fields.get(part)
+        if field is None:
+            return None
+        model = field.annotation
+    return field
+
+
+def _is_field(name: str) -> bool:
+    return _field(name) is not None
+
+
+def _annotation(name: str) -> Any:
+    """The field's type with its bounds."""
+    field = _field(name)
+    if field is None:
+        raise KeyError(name)
+    annotation: Any = field.annotation
+    for constraint in field.metadata:
+        annotation = Annotated[annotation, constraint]
+    return annotation
+
+
+def _is_set(data: Json, name: str) -> bool:
+    value: Any = data
+    for part in name.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    return True
+
+
+def _swept(data: Json, name: str) -> list[Any]:
+    swept = data.get("benchmarked")
+    values = swept.get(name) if isinstance(swept, dict) else None
+    return values if isinstance(values, list) else []

@@ -1,0 +1,70 @@
+"""Errors that a person can act on, and the exit code each one stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNDECIDED = 3
+EXIT_SOME_ROWS_FAILED = 4
+EXIT_INTERRUPTED = 130
+
+
+class QuantbenchError(Exception):
+    """Something failed for a reason that the message explains.
+
+    `hint` is one sentence on what to do about it.
+    """
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}\n  {self.hint}" if self.hint else message
+
+
+class UsageError(QuantbenchError):
+    """The command or the config asks for something that cannot be; nothing was written."""
+
+    exit_code = EXIT_USAGE
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a config: where, what was given, and what would be right.
+
+    `nearest` is the valid name that looks most like the given one, if any does.
+    """
+
+    path: str
+    message: str
+    given: str | None = None
+    allowed: str | None = None
+    nearest: str | None = None
+
+    def __str__(self) -> str:
+        head = self.path if self.given is None else f"{self.path} = {self.given}"
+        lines = [head, f"    {self.message}"]
+        if self.allowed is not None:
+            lines.append(f"    allowed: {self.allowed}")
+        if self.nearest is not None:
+            lines.append(f"    did you mean {self.nearest!r}?")
+        return "\n".join(lines)
+
+
+class ConfigError(UsageError):
+    """All the problems of one config, found in one pass."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        noun = "problem" if len(self.problems) == 1 else "problems"
+        body = "\n".join(f"  {n}. {problem}" for n, problem in enumerate(self.problems, 1))
+        super().__init__(f"{source}: {len(self.problems)} {noun}\n{body}")

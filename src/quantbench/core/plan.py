@@ -1,0 +1,273 @@
+"""What is to be done: the rows of the grid, and the distinct work behind them.
+
+Pure: a plan is made from the config alone, before any model is seen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from quantbench.core.config import SweepConfig
+from quantbench.core.config_file import with_values
+from quantbench.core.frozen import Frozen, content_key
+from quantbench.core.quantization import (
+    Calibration,
+    Float32,
+    Inert,
+    Quantization,
+    Static,
+    effective,
+)
+from quantbench.core.specs import TaskSpec
+
+ORIGINAL_ID = "original"
+
+Role = Literal["original", "reference", "reference_twin", "row"]
+
+
+class Variant(Frozen):
+    """One distinct model file: an export, quantized or as it is."""
+
+    opset: int
+    quantization: Quantization
+
+    @property
+    def id(self) -> str:
+        """Readable, and different for different variants."""
+        scheme = self.quantization.approach
+        if isinstance(self.quantization, Float32):
+            return f"{scheme}-opset{self.opset}"
+        return f"{scheme}-{content_key(self.model_dump(mode='json'), 8)}"
+
+
+class Arm(Frozen):
+    """One model in one runtime: what is evaluated, and timed in a process of its own.
+
+    `variant` is None for the original, which PyTorch runs eagerly. A `reference_twin` is a
+    second copy of the reference: the ratio of the two shows the noise floor.
+    """
+
+    id: str
+    role: Role
+    framework: str
+    variant: Variant | None
+    optimization_level: int | None
+
+
+class Trial(Frozen):
+    """One point of the grid: the swept parameters with their values, in the config's order."""
+
+    parameters: dict[str, JsonValue]
+
+    @property
+    def id(self) -> str:
+        """A hash of the parameters, whatever their order."""
+        return content_key(self.parameters, 12)
+
+
+class Row(Frozen):
+    """A trial, what stands behind it, and what of it cannot act.
+
+    `number` counts from 1 in the order of the card's tables. `refused` says why the row cannot
+    be made at all; `arm_id` is then None.
+    """
+
+    number: int
+    trial: Trial
+    arm_id: str | None
+    reference_id: str | None
+    inert: tuple[Inert, ...]
+    refused: str | None = None
+
+
+class Cell(Frozen):
+    """One shape that is timed. `input_length` is None where the task's inputs have no length."""
+
+    batch_size: int
+    input_length: int | None
+
+    @property
+    def id(self) -> str:
+        """For example `b4-l128`."""
+        length = "" if self.input_length is None else f"-l{self.input_length}"
+        return f"b{self.batch_size}{length}"
+
+
+class Plan(Frozen):
+    """Rows, and the distinct work that they share.
+
+    `variants` are the files to make, `arms` what is evaluated and timed, `calibrations` the sets
+    of activation ranges that static variants need, per opset.
+    """
+
+    rows: tuple[Row, ...]
+    variants: tuple[Variant, ...]
+    calibrations: tuple[tuple[int, Calibration], ...]
+    arms: tuple[Arm, ...]
+    cells: tuple[Cell, ...]
+    inert: tuple[Inert, ...]
+
+    def arm(self, arm_id: str) -> Arm:
+        """The arm with that id."""
+        return next(arm for arm in self.arms if arm.id == arm_id)
+
+    @property
+    def measured_arms(self) -> tuple[Arm, ...]:
+        """The arms whose accuracy is evaluated: all but the twins."""
+        return tuple(arm for arm in self.arms if arm.role != "reference_twin")
+
+
+def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
+    """Expand the grid and count what is distinct in it.
+
+    Args:
+        config: a checked config.
+        task: the spec of its task.
+    """
+    names = list(config.benchmarked)
+    combinations = itertools.product(*config.benchmarked.values())
+    trials = sorted(
+        (Trial(parameters=dict(zip(names, values, strict=True))) for values in combinations),
+        key=lambda trial: [repr(value) for value in trial.parameters.values()],
+    )
+    data = config.model_dump(mode="json", exclude={"benchmarked"}, exclude_unset=True)
+    settings = [_settings(data, trial) for trial in trials]
+
+    rows: list[Row] = []
+    arms: dict[str, Arm] = {}
+    original = Arm(
+        id=ORIGINAL_ID,
+        role="original",
+        framework="pytorch",
+        variant=None,
+        optimization_level=None,
+    )
+    arms[original.id] = original
+    references = {
+        (row.framework_args.opset, row.framework_args.optimization_level): None for row in settings
+    }
+    for opset, level in references:
+        reference = _arm("reference", Variant(opset=opset, quantization=Float32()), level)
+        arms[reference.id] = reference
+    first = next(arm for arm in arms.values() if arm.role == "reference")
+    twin = first.model_copy(update={"id": f"{first.id}-twin", "role": "reference_twin"})
+    arms[twin.id] = twin
+
+    for number, (trial, row) in enumerate(zip(trials, settings, strict=True), 1):
+        asked = row.quantization()
+        scheme, inert = effective(asked)
+        calibration = [name for name in trial.parameters if name.startswith("calibration.")]
+        if not isinstance(asked, Static):
+            reason = "dynamic quantization finds its scales at run time"
+            inert += [
+                Inert(parameter=name, value=repr(trial.parameters[name]), reason=reason)
+                for name in calibration
+            ]
+        opset, level = row.framework_args.opset, row.framework_args.optimization_level
+        refused = _refused(scheme, opset)
+        arm = _arm("row", Variant(opset=opset, quantization=scheme), level)
+        if refused is None:
+            arms.setdefault(arm.id, arm)
+        rows.append(
+            Row(
+                number=number,
+                trial=trial,
+                arm_id=None if refused else arm.id,
+                reference_id=_arm(
+                    "reference", Variant(opset=opset, quantization=Float32()), level
+                ).id,
+                inert=tuple(inert),
+                refused=refused,
+            )
+        )
+    used = [arm.variant for arm in arms.values() if arm.variant is not None]
+    variants = tuple({variant.id: variant for variant in used}.values())
+    calibrations = {
+        (variant.opset, variant.quantization.calibration): None
+        for variant in variants
+        if isinstance(variant.quantization, Static)
+    }
+    return Plan(
+        rows=tuple(rows),
+        variants=variants,
+        calibrations=tuple(calibrations),
+        arms=tuple(arms.values()),
+        cells=_cells(config, task),
+        inert=tuple(_inert_for_all(config, task)),
+    )
+
+
+def calibrated_operators(plan: Plan, opset: int, calibration: Calibration) -> tuple[str, ...]:
+    """The operator types whose tensors need ranges: one calibration serves all rows."""
+    found = {
+        operator
+        for variant in plan.variants
+        if variant.opset == opset
+        and isinstance(variant.quantization, Static)
+        and variant.quantization.calibration == calibration
+        for operator in variant.quantization.operators
+    }
+    return tuple(sorted(found))
+
+
+def naive_evaluations(plan: Plan) -> int:
+    """Evaluations that one-row-at-a-time needs: original and optimized for every row."""
+    return 2 * len(plan.rows)
+
+
+def _settings(data: dict[str, Any], trial: Trial) -> SweepConfig:
+    return SweepConfig.model_validate_json(json.dumps(with_values(data, trial.parameters)))
+
+
+def _arm(role: Role, variant: Variant, level: int) -> Arm:
+    return Arm(
+        id=f"onnxruntime-{variant.id}-level{level}",
+        role=role,
+        framework="onnxruntime",
+        variant=variant,
+        optimization_level=level,
+    )
+
+
+def _refused(scheme: Quantization, opset: int) -> str | None:
+    if isinstance(scheme, Static) and scheme.per_channel and opset < 13:
+        return (
+            f"static per-channel needs framework_args.opset 13 or newer, not {opset}: "
+            "DequantizeLinear has one scale per tensor before that"
+        )
+    return None
+
+
+def _cells(config: SweepConfig, task: TaskSpec) -> tuple[Cell, ...]:
+    lengths: Sequence[int | None] = config.input_lengths if task.uses_input_length else [None]
+    return tuple(
+        Cell(batch_size=batch_size, input_length=length)
+        for batch_size in config.batch_sizes
+        for length in lengths
+    )
+
+
+def _inert_for_all(config: SweepConfig, task: TaskSpec) -> list[Inert]:
+    """Parameters that were given and change nothing in any row."""
+    inert: list[Inert] = []
+    given = config.model_fields_set
+    if "input_lengths" in given and not task.uses_input_length:
+        reason = f"the inputs of {task.name} have no length: each batch size is timed once"
+        inert.append(
+            Inert(parameter="input_lengths", value=repr(list(config.input_lengths)), reason=reason)
+        )
+    approaches = config.benchmarked.get("quantization_approach", (config.quantization_approach,))
+    if "calibration" in given and "static" not in approaches:
+        inert.append(
+            Inert(
+                parameter="calibration",
+                value=repr(config.calibration.model_dump(mode="json")),
+                reason="no row is static: nothing is calibrated",
+            )
+        )
+    return inert

@@ -1,0 +1,218 @@
+"""The facts of a sweep: what was made and measured, raw; every statistic is derived from them.
+
+Results are plain data with a schema version. Times are nanoseconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from quantbench.core.config import SweepConfig
+from quantbench.core.frozen import Frozen
+from quantbench.core.plan import Arm, Cell, Plan
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class Failed(Frozen):
+    """A unit of work that did not succeed: where, why, and what to try."""
+
+    outcome: Literal["failed"] = "failed"
+    stage: str
+    error: str
+    hint: str | None = None
+    log: str = ""
+
+
+class NodeCounts(Frozen):
+    """What happened to the nodes of one operator type.
+
+    `total` counts the exported graph, `matched` the nodes that the exclusions describe,
+    `excluded` those of them that would otherwise have been quantized, `quantized` the nodes that
+    really are, `left` the rest: total = quantized + left.
+    """
+
+    total: int
+    matched: int
+    excluded: int
+    quantized: int
+    left: int
+
+
+class Artifact(Frozen):
+    """A model file. `graph_digest` is equal for files that compute the same in the same way.
+
+    `nodes` is by operator type; `exclusion_matches` counts the nodes that each exclusion
+    describes in this graph; `executed_nodes` counts the operator types of the graph that the
+    session really ran, after its own optimization, by `optimization_level`.
+    `max_abs_difference` is to PyTorch, over the outputs, for an exported model.
+    """
+
+    outcome: Literal["completed"] = "completed"
+    key: str
+    num_bytes: int
+    sha256: str
+    graph_digest: str
+    opset: int
+    seconds: float
+    nodes: dict[str, NodeCounts] = Field(default_factory=dict)
+    exclusion_matches: dict[str, int] = Field(default_factory=dict)
+    executed_nodes: dict[str, dict[str, int]] = Field(default_factory=dict)
+    max_abs_difference: float | None = None
+
+
+class Evaluation(Frozen):
+    """Accuracy with everything that it was computed from, one entry per sample, in one order.
+
+    `metrics` are as the official script gives them; `per_sample[metric][i]` is the score of
+    sample i; `predictions[i]` what the model answered; `clusters[i]` names what sample i shares
+    with others (its context), None where samples are independent.
+    """
+
+    outcome: Literal["completed"] = "completed"
+    num_samples: int
+    metrics: dict[str, float]
+    sample_ids: tuple[str, ...]
+    clusters: tuple[str, ...] | None
+    predictions: tuple[JsonValue, ...]
+    per_sample: dict[str, tuple[float, ...]]
+    seconds: float
+
+
+class Block(Frozen):
+    """One arm's turn in one round: raw times and what could have disturbed them.
+
+    `position` is the place in the round (0 = first), `steal_ticks` the machine's stolen time in
+    clock ticks, `involuntary_switches` those of the arm's process; None where unreadable.
+    """
+
+    round: int
+    position: int
+    samples_ns: tuple[int, ...]
+    steal_ticks: int | None = None
+    involuntary_switches: int | None = None
+    frequency_mhz: float | None = None
+
+
+class ArmProcess(Frozen):
+    """The process that held the arm's model, as read from inside it."""
+
+    num_threads: int
+    affinity: tuple[int, ...] | None
+    peak_rss_bytes: int | None
+    warmup_runs: int
+
+
+class Timing(Frozen):
+    """Raw times of one arm in one cell. `stopped` says why no more rounds were run."""
+
+    outcome: Literal["completed"] = "completed"
+    cell: Cell
+    blocks: tuple[Block, ...]
+    process: ArmProcess
+    stopped: Literal["precise", "budget"]
+
+
+class TimingFailed(Failed):
+    """A cell that could not be timed for an arm."""
+
+    cell: Cell
+
+
+ArtifactOutcome = Annotated[Artifact | Failed, Field(discriminator="outcome")]
+EvaluationOutcome = Annotated[Evaluation | Failed, Field(discriminator="outcome")]
+TimingOutcome = Annotated[Timing | TimingFailed, Field(discriminator="outcome")]
+
+
+class ArmResult(Frozen):
+    """What is known of one arm. `same_as` names the arm with the same file, measured for both."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    arm: Arm
+    same_as: str | None = None
+    artifact: ArtifactOutcome | None = None
+    evaluation: EvaluationOutcome | None = None
+    timings: tuple[TimingOutcome, ...] = ()
+
+
+class PublishedTiming(Frozen):
+    """A cell of a card that gives means only: milliseconds, and forwards per second."""
+
+    batch_size: int
+    input_length: int
+    latency_mean_original_ms: float
+    latency_mean_optimized_ms: float
+    throughput_original_per_s: float
+    throughput_optimized_per_s: float
+
+
+class PublishedRow(Frozen):
+    """A row of a card that was published without its raw data."""
+
+    number: int
+    parameters: dict[str, JsonValue]
+    original: dict[str, float]
+    optimized: dict[str, float]
+    timings: tuple[PublishedTiming, ...]
+
+
+class CpuInfo(Frozen):
+    """The processor, as the machine reports it."""
+
+    model: str
+    architecture: str
+    flags: tuple[str, ...]
+    physical_cores: int
+    logical_cores: int
+    allowed_cores: int
+
+
+class Environment(Frozen):
+    """Where the results were measured: read, never guessed."""
+
+    cpu: CpuInfo
+    memory_bytes: int | None
+    operating_system: str
+    python: str
+    packages: dict[str, str]
+    num_threads: int
+    measured_at: str
+
+
+class Subject(Frozen):
+    """The model and the data, pinned: digests and counts of what was really used."""
+
+    model_name_or_path: str
+    model_revision: str | None
+    model_digest: str
+    model_type: str
+    architecture: str
+    num_parameters: int
+    license: str | None
+    dataset_path: str
+    dataset_revision: str | None
+    eval_fingerprint: str
+    eval_num_rows: int
+    num_eval_samples: int
+    calibration_fingerprint: str | None
+    calibration_num_rows: int | None
+
+
+class SweepResult(Frozen):
+    """All facts of one run. Exactly one of `arms` (measured) and `published` is filled."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    config: SweepConfig
+    plan: Plan | None = None
+    environment: Environment | None = None
+    subject: Subject | None = None
+    arms: tuple[ArmResult, ...] = ()
+    published: tuple[PublishedRow, ...] = ()
+    model_type: str | None = None
+
+    def arm(self, arm_id: str) -> ArmResult:
+        """The result of that arm, or of the arm that was measured in its place."""
+        found = next(result for result in self.arms if result.arm.id == arm_id)
+        return found if found.same_as is None else self.arm(found.same_as)

@@ -1,0 +1,141 @@
+"""What a person sees while a sweep runs: a bar on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from quantbench.core.results import Failed
+from quantbench.core.steps import Step
+
+
+def seconds_left(steps: Sequence[Step], index: int, part: float, spent: Sequence[float]) -> float:
+    """Guess the time left from the guessed lengths and what the steps before really took.
+
+    Args:
+        steps: all steps.
+        index: the current step; those before are over.
+        part: how much of the current step is done (0-1).
+        spent: seconds that each step before took, 0 where it was skipped.
+    """
+    return sum(
+        step.seconds * _correction(step.stage, steps, spent) * (1 - part if n == index else 1)
+        for n, step in enumerate(steps)
+        if n >= index
+    )
+
+
+def _correction(stage: str, steps: Sequence[Step], spent: Sequence[float]) -> float:
+    """How much longer than guessed the steps of a stage took, so far."""
+    done = [
+        (seconds, step.seconds)
+        for step, seconds in zip(steps, spent, strict=False)
+        if step.stage == stage and seconds > 0
+    ]
+    return sum(real for real, _ in done) / sum(guess for _, guess in done) if done else 1.0
+
+
+class Watcher:
+    """An `Observer` that shows a sweep to a person. Use it as a context."""
+
+    def __init__(
+        self, title: str, stream: TextIO, quiet: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Make a watcher.
+
+        Args:
+            title: what is being run.
+            stream: where to write; a bar is drawn if it is a terminal.
+            quiet: write failures only.
+            clock: seconds.
+        """
+        self._console = Console(file=stream, highlight=False)
+        self._quiet = quiet
+        self._clock = clock
+        self._title = title
+        self._steps: tuple[Step, ...] = ()
+        self._index = -1
+        self._spent: list[float] = []
+        self._started = clock()
+        self._text = ""
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        if self._console.is_terminal and not quiet:
+            self._bar = Progress(
+                TextColumn("[bold]{task.fields[title]}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[left]}", style="cyan"),
+                TextColumn("{task.description}"),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._bar.add_task("starting", total=1.0, title=title, left="")
+
+    def __enter__(self) -> Watcher:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, steps: tuple[Step, ...]) -> None:
+        """All steps are known."""
+        self._steps = steps
+
+    def step(self, stage: str, name: str) -> None:
+        """A step begins. Steps that turned out to be needless are passed over."""
+        now = self._clock()
+        if self._index >= 0:
+            self._spent[self._index] = now - self._started
+        found = [
+            n for n, step in enumerate(self._steps) if (step.stage, step.name) == (stage, name)
+        ]
+        self._index = found[0] if found else self._index
+        self._spent += [0.0] * (self._index + 1 - len(self._spent))
+        self._started = now
+        self._text = f"{stage} {name}"
+        if self._bar is None and not self._quiet:
+            left = _minutes(seconds_left(self._steps, self._index, 0.0, self._spent[:-1]))
+            line = f"{self._title}: step {self._index + 1} of {len(self._steps)}: {self._text}"
+            self._console.print(f"{escape(line)} ({left} left)", soft_wrap=True)
+        self.progress(0.0, "")
+
+    def progress(self, part: float, text: str) -> None:
+        """The current step is done to that part."""
+        if self._bar is None or self._task is None or not self._steps:
+            return
+        left = seconds_left(self._steps, self._index, part, self._spent[:-1])
+        total = sum(self._spent[:-1]) + (self._clock() - self._started) + left
+        description = f"{self._text}: {text}" if text else self._text
+        self._bar.update(
+            self._task,
+            completed=1 - left / total if total > 0 else 0.0,
+            left=f"{_minutes(left)} left",
+            description=escape(description),
+        )
+
+    def failed(self, failure: Failed) -> None:
+        """The current step failed."""
+        hint = f" {failure.hint}" if failure.hint else ""
+        first = failure.error.strip().splitlines()[0]
+        self._console.print(f"[red]failed[/red] {escape(f'{self._text}: {first}{hint}')}")
+
+
+def _minutes(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"

@@ -1,0 +1,161 @@
+"""A run's folder: the config, the plan, one file per measured arm, and the reports."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quantbench.core.config import SweepConfig
+from quantbench.core.config_file import read_config
+from quantbench.core.errors import QuantbenchError, UsageError
+from quantbench.core.frozen import Frozen
+from quantbench.core.plan import Plan
+from quantbench.core.results import SCHEMA_VERSION, ArmResult, Environment, Subject, SweepResult
+from quantbench.core.specs import Catalog
+from quantbench.store import write_atomically
+
+
+class RunFacts(Frozen):
+    """What holds for the whole run: where it was measured, on what."""
+
+    schema_version: int = SCHEMA_VERSION
+    environment: Environment
+    subject: Subject
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """An open run folder."""
+
+    path: Path
+
+    def write_arm(self, result: ArmResult) -> None:
+        """Keep what is known of an arm; replaces what was known before."""
+        text = result.model_dump_json(indent=None)
+        write_atomically(self.path / "results" / f"{result.arm.id}.json", text + "\n")
+
+    def read_arms(self) -> dict[str, ArmResult]:
+        """Every arm that is on disk, by id."""
+        files = sorted((self.path / "results").glob("*.json"))
+        arms = [ArmResult.model_validate_json(file.read_text()) for file in files]
+        return {result.arm.id: result for result in arms}
+
+    def log(self, text: str) -> None:
+        """Add a line to the run's log."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with (self.path / "log.txt").open("a") as file:
+            file.write(f"{now} {text}\n")
+
+
+def check_target(path: Path, config: SweepConfig, catalog: Catalog) -> None:
+    """Refuse a folder that a run cannot be written to. Nothing is written.
+
+    Raises:
+        UsageError: the folder is no run, holds another config, or cannot be written.
+    """
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file: a run needs a folder", hint="Choose another --out.")
+    if path.is_dir() and any(path.iterdir()):
+        if not (path / "config.yaml").exists():
+            raise UsageError(f"{path} is not empty and holds no run", hint="Choose another --out.")
+        differences = _differences(_read_config(path, catalog), config)
+        if differences:
+            listing = "\n".join(f"    {line}" for line in differences)
+            raise UsageError(
+                f"{path} already holds a run of another config:\n{listing}",
+                hint="Choose another --out, or restore the config to go on with that run.",
+            )
+    existing = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"{path} cannot be written", hint="Choose another --out.")
+
+
+def open_run(
+    path: Path, config_text: str, plan: Plan, environment: Environment, subject: Subject
+) -> RunDir:
+    """Make the folder of a run, or go on with the one that is there.
+
+    Raises:
+        UsageError: the run that is there was measured on another machine, model or data.
+    """
+    run = RunDir(path)
+    facts_file = path / "run.json"
+    if facts_file.exists():
+        found = _read_facts(path)
+        changed = _changed(found, environment, subject)
+        if changed:
+            raise UsageError(
+                f"{path} holds results that cannot be mixed with new ones: {', '.join(changed)}",
+                hint="Choose another --out.",
+            )
+        return run
+    try:
+        (path / "results").mkdir(parents=True, exist_ok=True)
+        write_atomically(path / "config.yaml", config_text)
+        write_atomically(path / "plan.json", plan.model_dump_json(indent=1) + "\n")
+        facts = RunFacts(environment=environment, subject=subject)
+        write_atomically(facts_file, facts.model_dump_json(indent=1) + "\n")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    return run
+
+
+def load_run(path: Path, catalog: Catalog) -> SweepResult:
+    """Read all facts of a run.
+
+    Raises:
+        UsageError: the folder holds no run, or one of another format.
+    """
+    if not (path / "run.json").exists():
+        raise UsageError(f"{path} holds no run", hint="Give the folder that `quantbench run` made.")
+    facts = _read_facts(path)
+    plan = Plan.model_validate_json((path / "plan.json").read_text())
+    arms = RunDir(path).read_arms()
+    return SweepResult(
+        config=_read_config(path, catalog),
+        plan=plan,
+        environment=facts.environment,
+        subject=facts.subject,
+        arms=tuple(arms[arm.id] for arm in plan.arms if arm.id in arms),
+        model_type=facts.subject.model_type,
+    )
+
+
+def _read_config(path: Path, catalog: Catalog) -> SweepConfig:
+    file = path / "config.yaml"
+    return read_config(file.read_text(), str(file), catalog)
+
+
+def _read_facts(path: Path) -> RunFacts:
+    file = path / "run.json"
+    raw: dict[str, Any] = json.loads(file.read_text())
+    version = raw.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise QuantbenchError(
+            f"{file} has format version {version}, this quantbench reads {SCHEMA_VERSION}",
+            hint="Use the version of quantbench that wrote it.",
+        )
+    return RunFacts.model_validate_json(file.read_text())
+
+
+def _differences(old: SweepConfig, new: SweepConfig) -> list[str]:
+    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
+    return [
+        f"{name}: {json.dumps(before[name])} there, {json.dumps(after[name])} given"
+        for name in before
+        if before[name] != after[name]
+    ]
+
+
+def _changed(found: RunFacts, environment: Environment, subject: Subject) -> list[str]:
+    pairs = {
+        "the processor differs": (found.environment.cpu, environment.cpu),
+        "versions of packages differ": (found.environment.packages, environment.packages),
+        "the number of threads differs": (found.environment.num_threads, environment.num_threads),
+        "the model or the data differs": (found.subject, subject),
+    }
+    return [text for text, (before, now) in pairs.items() if before != now]

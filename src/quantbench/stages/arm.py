@@ -1,0 +1,175 @@
+"""The process of one arm: it holds one model, and runs blocks of forwards when told to.
+
+Spoken to by `stages.time` through `quantbench.child`. It imports only the runtime that it needs.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantbench import registry
+from quantbench.child import Message, serve
+from quantbench.core.errors import QuantbenchError
+from quantbench.protocols import Forward, Session, SessionOptions
+
+# Warm-up is over when the medians of two windows agree this well, or after this many windows.
+WARM_UP_AGREEMENT = 0.03
+WARM_UP_WINDOW_SECONDS = 0.1
+WARM_UP_MOST_WINDOWS = 20
+
+
+class Arm:
+    """The state of the process: an open session and, once bound, its forward."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.forward: Forward | None = None
+
+    def handle(self, message: Message, _: Callable[[Message], None]) -> Message:
+        """Answer one message; an error is an answer too."""
+        try:
+            match message["do"]:
+                case "open":
+                    return self._open(message)
+                case "warm_up":
+                    return {"warmup_runs": warm_up(self._bound(), message["least_runs"])}
+                case "block":
+                    return run_block(
+                        self._bound(),
+                        message["discard"],
+                        message["least_forwards"],
+                        message["least_seconds"],
+                    )
+                case "describe":
+                    return self._describe()
+                case unknown:
+                    raise ValueError(f"unknown message {unknown!r}")
+        except (QuantbenchError, RuntimeError, ValueError, OSError, MemoryError) as error:
+            return {"error": f"{type(error).__name__}: {error}"}
+
+    def _open(self, message: Message) -> Message:
+        cpus = message["affinity"]
+        if cpus is not None:
+            os.sched_setaffinity(0, cpus)
+        runtime = registry.runtime(message["framework"])
+        self.session = runtime.open(Path(message["path"]), SessionOptions(**message["options"]))
+        with np.load(message["inputs"], allow_pickle=False) as inputs:
+            self.forward = self.session.bind({name: inputs[name] for name in inputs.files})
+        wanted = message["options"]["num_threads"]
+        found = self.session.verified_num_threads()
+        if found != wanted:
+            raise QuantbenchError(f"the runtime computes with {found} threads, not {wanted}")
+        return {}
+
+    def _describe(self) -> Message:
+        if self.session is None:
+            raise RuntimeError("nothing is open")
+        affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+        return {
+            "num_threads": self.session.verified_num_threads(),
+            "affinity": affinity,
+            "peak_rss_bytes": _peak_rss_bytes(),
+        }
+
+    def _bound(self) -> Forward:
+        if self.forward is None:
+            raise RuntimeError("nothing is open")
+        return self.forward
+
+
+def warm_up(forward: Forward, least_runs: int) -> int:
+    """Run until two consecutive windows agree. Returns the number of forwards."""
+    runs = 0
+    previous: float | None = None
+    for _ in range(WARM_UP_MOST_WINDOWS):
+        window = _timed(forward, max(2, least_runs // 2), WARM_UP_WINDOW_SECONDS)
+        runs += len(window)
+        median = statistics.median(window)
+        agrees = previous is not None and abs(median / previous - 1) <= WARM_UP_AGREEMENT
+        if runs >= least_runs and agrees:
+            break
+        previous = median
+    return runs
+
+
+def run_block(
+    forward: Forward, discard: int, least_forwards: int, least_seconds: float
+) -> dict[str, Any]:
+    """Time one block.
+
+    Args:
+        forward: what is timed.
+        discard: forwards that are run first and not counted: they pay for waking up.
+        least_forwards: the block has at least so many counted forwards.
+        least_seconds: and lasts at least so long.
+
+    Returns:
+        `samples_ns` with every counted forward, and covariates of the block (None where the
+        system does not tell).
+    """
+    for _ in range(discard):
+        forward()
+    steal, switches = _steal_ticks(), _involuntary_switches()
+    samples = _timed(forward, least_forwards, least_seconds)
+    steal_after = _steal_ticks()
+    return {
+        "samples_ns": samples,
+        "steal_ticks": None if steal is None or steal_after is None else steal_after - steal,
+        "involuntary_switches": _involuntary_switches() - switches,
+        "frequency_mhz": _frequency_mhz(),
+    }
+
+
+def _timed(forward: Forward, least_forwards: int, least_seconds: float) -> list[int]:
+    clock = time.perf_counter_ns
+    samples: list[int] = []
+    gc.collect()
+    gc.disable()
+    try:
+        end = clock() + int(least_seconds * 1e9)
+        now = clock()
+        while len(samples) < least_forwards or now < end:
+            start = clock()
+            forward()
+            now = clock()
+            samples.append(now - start)
+    finally:
+        gc.enable()
+    return samples
+
+
+def _steal_ticks() -> int | None:
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return None
+    return int(stat.read_text().split("\n", 1)[0].split()[8])
+
+
+def _involuntary_switches() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _frequency_mhz() -> float | None:
+    path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
+    return float(path.read_text()) / 1000 if path.exists() else None
+
+
+def _peak_rss_bytes() -> int | None:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    serve(Arm().handle)

@@ -1,0 +1,256 @@
+"""Time: all arms of one cell, interleaved in rounds, one process each.
+
+What is compared is measured at the same time: in a round every arm runs one block, in shuffled
+order, with the reference first and last. Only one arm runs at a time; the others are stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from quantbench.child import Child, ChildDiedError, Message
+from quantbench.core import stats
+from quantbench.core.config import TimeBenchmarkArgs
+from quantbench.core.plan import Cell
+from quantbench.core.results import ArmProcess, Block, Timing, TimingFailed
+from quantbench.protocols import Inputs, SessionOptions
+
+# One block: long enough that a process that was just woken has caught up, and with enough
+# forwards that contention cannot leave it with none.
+BLOCK_LEAST_SECONDS = 0.3
+BLOCK_LEAST_FORWARDS = 5
+BLOCK_DISCARDED_FORWARDS = 3
+
+ARM_MODULE = "quantbench.stages.arm"
+
+
+@dataclass(frozen=True)
+class ArmSpec:
+    """What an arm's process is to open."""
+
+    id: str
+    framework: str
+    path: Path
+    options: SessionOptions
+
+
+@dataclass
+class _Running:
+    """An arm with its process, while a cell is being timed."""
+
+    spec: ArmSpec
+    child: Child
+    warmup_runs: int = 0
+    blocks: list[Block] = field(default_factory=list[Block])
+    failure: TimingFailed | None = None
+
+
+def time_cell(
+    arms: Sequence[ArmSpec],
+    reference_id: str,
+    cell: Cell,
+    inputs: Inputs,
+    args: TimeBenchmarkArgs,
+    affinity: Sequence[int] | None,
+    seed: int,
+    on_progress: Callable[[float, str], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Timing | TimingFailed]:
+    """Time all arms in one cell.
+
+    Rounds end when the speed-up of every arm over the reference is known to `args.precision`,
+    or when the next round would pass the budget of `args.duration` seconds for each arm.
+
+    Args:
+        arms: what to time, the reference among them.
+        reference_id: the arm that runs first and last in each round.
+        cell: batch size and input length, for the record.
+        inputs: the arrays that every arm is given.
+        args: duration, precision and warm-up.
+        affinity: processors to bind every arm to, None to leave it to the system.
+        seed: of the order within rounds.
+        on_progress: called with the part of the budget that is spent (0-1), and a text.
+        clock: seconds.
+
+    Returns:
+        By arm id, raw times or why there are none.
+    """
+    shuffle = random.Random(seed)  # noqa: S311 - an order, not a secret
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(machine_lock(on_progress))
+        file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".npz"))
+        np.savez(file, allow_pickle=False, **inputs)
+        file.flush()
+        running = [_Running(arm, Child(ARM_MODULE, _environment(arm))) for arm in arms]
+        for arm in running:
+            stack.callback(arm.child.close)
+        for number, arm in enumerate(running):
+            on_progress(0.0, f"starting and warming up {number + 1} of {len(running)}")
+            _open(arm, cell, Path(file.name), affinity, args.warmup_runs)
+        budget_s = args.duration * len(arms)
+        stopped = _rounds(
+            running, reference_id, cell, args.precision, budget_s, shuffle, on_progress, clock
+        )
+        return {arm.spec.id: _result(arm, cell, stopped) for arm in running}
+
+
+def round_order(ids: Sequence[str], reference_id: str, shuffle: random.Random) -> list[str]:
+    """The order of one round: the reference, all others shuffled, the reference again."""
+    others = [arm for arm in ids if arm != reference_id]
+    shuffle.shuffle(others)
+    return [reference_id, *others, reference_id]
+
+
+@contextlib.contextmanager
+def machine_lock(on_progress: Callable[[float, str], None]) -> Iterator[None]:
+    """Hold the one lock of this machine under which anything is timed.
+
+    It goes with the process, however that ends.
+    """
+    path = Path(tempfile.gettempdir()) / "quantbench-timing.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_progress(0.0, "waiting: another run is timing on this machine")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _rounds(
+    running: Sequence[_Running],
+    reference_id: str,
+    cell: Cell,
+    precision: float,
+    budget_s: float,
+    shuffle: random.Random,
+    on_progress: Callable[[float, str], None],
+    clock: Callable[[], float],
+) -> str:
+    by_id = {arm.spec.id: arm for arm in running}
+    started = clock()
+    number = 0
+    longest_s = 0.0
+    while True:
+        alive = [arm.spec.id for arm in running if arm.failure is None]
+        if reference_id not in alive or len(alive) < 2:
+            return "budget"
+        round_started = clock()
+        for position, arm_id in enumerate(round_order(alive, reference_id, shuffle)):
+            _block(by_id[arm_id], cell, number, position)
+        number += 1
+        now = clock()
+        longest_s = max(longest_s, now - round_started)
+        widths = _widths(running, reference_id)
+        known = [width for width in widths if width is not None]
+        text = f"round {number}"
+        if known:
+            text += f", ±{100 * max(known):.1f} %"
+        on_progress(min(1.0, (now - started) / budget_s), text)
+        if widths and all(width is not None and width <= precision for width in widths):
+            return "precise"
+        if now - started + longest_s > budget_s:
+            return "budget"
+
+
+def _widths(running: Sequence[_Running], reference_id: str) -> list[float | None]:
+    reference = next(arm for arm in running if arm.spec.id == reference_id)
+    return [
+        stats.relative_half_width(stats.ratio_per_round(arm.blocks, reference.blocks))
+        for arm in running
+        if arm.failure is None and arm is not reference
+    ]
+
+
+def _open(
+    arm: _Running, cell: Cell, inputs: Path, affinity: Sequence[int] | None, warmup_runs: int
+) -> None:
+    options = arm.spec.options
+    message = {
+        "do": "open",
+        "framework": arm.spec.framework,
+        "path": str(arm.spec.path),
+        "options": {
+            "num_threads": options.num_threads,
+            "optimization_level": options.optimization_level,
+            "auto_class": options.auto_class,
+        },
+        "inputs": str(inputs),
+        "affinity": None if affinity is None else list(affinity),
+    }
+    if _ask(arm, cell, message) is not None:
+        answer = _ask(arm, cell, {"do": "warm_up", "least_runs": warmup_runs})
+        arm.warmup_runs = 0 if answer is None else answer["warmup_runs"]
+    arm.child.pause()
+
+
+def _block(arm: _Running, cell: Cell, number: int, position: int) -> None:
+    if arm.failure is not None:
+        return
+    arm.child.resume()
+    message = {
+        "do": "block",
+        "discard": BLOCK_DISCARDED_FORWARDS,
+        "least_forwards": BLOCK_LEAST_FORWARDS,
+        "least_seconds": BLOCK_LEAST_SECONDS,
+    }
+    answer = _ask(arm, cell, message)
+    arm.child.pause()
+    if answer is not None:
+        arm.blocks.append(Block(round=number, position=position, **answer))
+
+
+def _ask(arm: _Running, cell: Cell, message: Message) -> Message | None:
+    """The arm's answer; None if it failed, which is then on record."""
+    try:
+        answer = arm.child.ask(message)
+    except ChildDiedError as error:
+        arm.failure = TimingFailed(stage="time", error=str(error), log=error.log, cell=cell)
+        return None
+    if "error" in answer:
+        log = arm.child.log_tail()
+        arm.failure = TimingFailed(stage="time", error=answer["error"], log=log, cell=cell)
+        return None
+    return answer
+
+
+def _result(arm: _Running, cell: Cell, stopped: str) -> Timing | TimingFailed:
+    if arm.failure is None:
+        arm.child.resume()
+        facts = _ask(arm, cell, {"do": "describe"})
+    if arm.failure is not None or facts is None:
+        return arm.failure or TimingFailed(stage="time", error="no answer", cell=cell)
+    if not arm.blocks:
+        error = "the reference failed before this arm was timed"
+        return TimingFailed(stage="time", error=error, cell=cell)
+    return Timing.model_validate(
+        {
+            "cell": cell,
+            "blocks": tuple(arm.blocks),
+            "process": ArmProcess(warmup_runs=arm.warmup_runs, **facts),
+            "stopped": stopped,
+        }
+    )
+
+
+def _environment(arm: ArmSpec) -> Mapping[str, str]:
+    """One thread count for every library that could start threads of its own."""
+    count = str(arm.options.num_threads)
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return dict.fromkeys(names, count) | {
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }

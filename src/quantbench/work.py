@@ -1,0 +1,85 @@
+"""A sweep under way: how its steps are handed to a backend, and who watches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pydantic import TypeAdapter
+
+from quantbench.core.config import SweepConfig
+from quantbench.core.errors import QuantbenchError, UsageError
+from quantbench.core.plan import Plan
+from quantbench.core.results import Failed
+from quantbench.core.steps import Step
+from quantbench.core.units import PrepareAnswer, Prepared, PrepareUnit, Refused, Unit
+from quantbench.protocols import BackendRun, Progress
+from quantbench.run_dir import RunDir
+
+Answer = TypeVar("Answer")
+
+
+class Observer(Protocol):
+    """Someone who watches a sweep."""
+
+    def begin(self, steps: tuple[Step, ...]) -> None:
+        """All steps are known."""
+        ...
+
+    def step(self, stage: str, name: str) -> None:
+        """A step begins; the one before is over."""
+        ...
+
+    def progress(self, part: float, text: str) -> None:
+        """The current step is done to that part (0-1)."""
+        ...
+
+    def failed(self, failure: Failed) -> None:
+        """The current step failed; the sweep goes on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every step of a sweep needs."""
+
+    config: SweepConfig
+    plan: Plan
+    prepared: Prepared
+    run: RunDir
+    backend: BackendRun
+    observer: Observer
+
+    def ask(self, name: str, unit: Unit, answer: TypeAdapter[Answer]) -> Answer:
+        """Have one unit done. Its outcome may be `Failed`, which is told and logged."""
+        self.observer.step(unit.stage, name)
+        self.run.log(f"{unit.stage}: {name}")
+        outcome = ask(self.backend, unit, answer, self.observer)
+        if isinstance(outcome, Failed):
+            self.observer.failed(outcome)
+            self.run.log(f"{unit.stage} failed: {outcome.error}\n{outcome.log}".strip())
+        return outcome
+
+
+def prepare(config: SweepConfig, backend: BackendRun, observer: Observer) -> Prepared:
+    """Find the model and the data, and check that they fit.
+
+    Raises:
+        UsageError: they do not; the message says all that is wrong.
+    """
+    observer.step("prepare", "model and data")
+    outcome = ask(backend, PrepareUnit(config=config), TypeAdapter(PrepareAnswer), observer)
+    if isinstance(outcome, Refused):
+        raise UsageError(outcome.message)
+    if isinstance(outcome, Failed):
+        raise QuantbenchError(f"{outcome.error}\n{outcome.log}".strip(), hint=outcome.hint)
+    return outcome
+
+
+def ask(backend: BackendRun, unit: Unit, answer: TypeAdapter[Answer], observer: Observer) -> Answer:
+    """Have a backend do one unit, and check the form of its answer."""
+
+    def on_progress(progress: Progress) -> None:
+        observer.progress(progress.done / progress.total, progress.text)
+
+    return answer.validate_python(backend.run(unit.model_dump(mode="json"), on_progress))

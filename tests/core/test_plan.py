@@ -1,0 +1,190 @@
+"""The plan: the rows of the grid, what of them can act, and the distinct work behind them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from quantbench import registry
+from quantbench.core.config import SweepConfig
+from quantbench.core.plan import Plan, Trial, calibrated_operators, make_plan, naive_evaluations
+from quantbench.core.quantization import Dynamic, Float32, Static, effective
+from quantbench.core.vocabulary import DYNAMIC_OPERATORS, OPERATORS
+
+EXCLUSIONS = ["layernorm", "gelu", "residual", "gather", "softmax"]
+
+
+def config(**changes: Any) -> SweepConfig:
+    data: dict[str, Any] = {
+        "task": "question-answering",
+        "model_name_or_path": "m",
+        "dataset": {
+            "path": "squad",
+            "data_keys": {"question": "question", "context": "context"},
+            "ref_keys": ["answers"],
+            "calibration_split": "train",
+        },
+        "framework_args": {"opset": 11, "optimization_level": 1},
+        "benchmarked": {
+            "quantization_approach": ["dynamic", "static"],
+            "operators_to_quantize": [["Add"], ["Add", "MatMul"]],
+            "node_exclusion": [[], EXCLUSIONS],
+        },
+    }
+    return SweepConfig.model_validate_json(json.dumps(data | changes))
+
+
+def plan(**changes: Any) -> Plan:
+    made = config(**changes)
+    return make_plan(made, registry.task(made.task).spec)
+
+
+def vit_plan() -> Plan:
+    return plan(
+        task="image-classification",
+        dataset={"path": "beans", "data_keys": {"primary": "image"}, "ref_keys": ["labels"]},
+        quantization_approach="dynamic",
+        calibration={"num_calibration_samples": 100},
+        input_lengths=[32, 64, 128],
+        batch_sizes=[1, 4, 8],
+        benchmarked={
+            "operators_to_quantize": [["Add"], ["Add", "MatMul"]],
+            "node_exclusion": [[], EXCLUSIONS],
+            "per_channel": [False, True],
+        },
+    )
+
+
+def test_rows_are_numbered_in_the_order_of_their_written_values() -> None:
+    first = [row.trial.parameters["operators_to_quantize"] for row in plan().rows[:4]]
+    assert first == [["Add", "MatMul"], ["Add", "MatMul"], ["Add"], ["Add"]]
+    assert [row.number for row in plan().rows] == list(range(1, 9))
+
+
+def test_a_trials_id_does_not_depend_on_the_order_of_its_parameters() -> None:
+    one = Trial(parameters={"per_channel": True, "node_exclusion": []})
+    other = Trial(parameters={"node_exclusion": [], "per_channel": True})
+    assert one.id == other.id
+
+
+def test_the_eight_rows_of_the_distilbert_grid_need_five_quantized_files_and_one_export() -> None:
+    made = plan()
+    quantized = [v for v in made.variants if not isinstance(v.quantization, Float32)]
+    assert len(quantized) == 5
+    assert {variant.opset for variant in made.variants} == {11}
+    assert len(made.calibrations) == 1
+    assert len(made.measured_arms) == 7
+    assert naive_evaluations(made) == 16
+
+
+def test_the_eight_rows_of_the_vit_grid_need_two_quantized_files() -> None:
+    quantized = [v for v in vit_plan().variants if not isinstance(v.quantization, Float32)]
+    assert [v.quantization.model_dump()["per_channel"] for v in quantized] == [False, True]
+
+
+def test_a_dynamic_row_of_add_alone_shares_the_reference() -> None:
+    row = next(row for row in plan().rows if row.number == 4)
+    assert row.trial.parameters["operators_to_quantize"] == ["Add"]
+    assert row.arm_id == row.reference_id
+    assert [note.parameter for note in row.inert] == ["operators_to_quantize"]
+
+
+def test_exclusions_in_a_dynamic_row_are_marked_as_inert_one_by_one() -> None:
+    row = plan().rows[0]
+    inert = [note.value for note in row.inert if note.parameter == "node_exclusion"]
+    assert sorted(inert) == sorted(EXCLUSIONS)
+
+
+def test_nothing_is_inert_in_a_static_row_of_add() -> None:
+    assert plan().rows[7].inert == ()
+
+
+def test_exclusions_of_adds_are_inert_where_only_matmul_is_quantized() -> None:
+    _, inert = effective(Static(operators=("MatMul",), node_exclusion=("residual",)))
+    assert [note.value for note in inert] == ["residual"]
+
+
+def test_per_channel_is_inert_where_no_operator_has_channels() -> None:
+    scheme, inert = effective(Static(operators=("Add",), per_channel=True))
+    assert [note.parameter for note in inert] == ["per_channel"]
+    assert isinstance(scheme, Static)
+    assert not scheme.per_channel
+
+
+def test_equal_schemes_in_another_order_are_one_scheme() -> None:
+    assert (
+        effective(Dynamic(operators=("MatMul", "Gather")))[0]
+        == effective(Dynamic(operators=("Gather", "MatMul")))[0]
+    )
+
+
+def test_calibration_in_a_dynamic_sweep_is_inert_for_the_whole_run() -> None:
+    assert [note.parameter for note in vit_plan().inert] == ["input_lengths", "calibration"]
+
+
+def test_a_swept_calibration_is_inert_in_dynamic_rows_only() -> None:
+    made = plan(
+        benchmarked={
+            "quantization_approach": ["dynamic", "static"],
+            "calibration.num_calibration_samples": [10, 20],
+        }
+    )
+    inert = {row.number: [note.parameter for note in row.inert] for row in made.rows}
+    name = "calibration.num_calibration_samples"
+    assert inert == {1: [name], 2: [name], 3: [], 4: []}
+    assert made.rows[0].arm_id == made.rows[1].arm_id
+    assert made.rows[2].arm_id != made.rows[3].arm_id
+
+
+def test_an_image_task_is_timed_once_per_batch_size() -> None:
+    assert [cell.id for cell in vit_plan().cells] == ["b1", "b4", "b8"]
+
+
+def test_a_text_task_is_timed_at_every_batch_size_and_length() -> None:
+    made = plan(batch_sizes=[1, 4], input_lengths=[32, 64])
+    assert [cell.id for cell in made.cells] == ["b1-l32", "b1-l64", "b4-l32", "b4-l64"]
+
+
+def test_one_calibration_covers_the_operators_of_all_static_rows() -> None:
+    made = plan()
+    (opset, calibration), = made.calibrations
+    assert calibrated_operators(made, opset, calibration) == ("Add", "MatMul")
+
+
+def test_static_per_channel_below_opset_13_is_refused_with_the_reason() -> None:
+    made = plan(
+        quantization_approach="static",
+        benchmarked={"per_channel": [False, True]},
+    )
+    assert made.rows[0].refused is None
+    assert "opset 13" in (made.rows[1].refused or "")
+    assert made.rows[1].arm_id is None
+
+
+def test_each_optimization_level_has_its_own_reference() -> None:
+    made = plan(
+        framework_args={"opset": 17},
+        benchmarked={"framework_args.optimization_level": [1, 99]},
+    )
+    assert len({row.reference_id for row in made.rows}) == 2
+    assert [arm.role for arm in made.arms] == [
+        "original", "reference", "reference", "reference_twin", "row", "row",
+    ]  # fmt: skip
+
+
+def test_a_plan_without_a_grid_has_one_row() -> None:
+    made = plan(benchmarked={})
+    assert len(made.rows) == 1
+    assert made.rows[0].trial.parameters == {}
+
+
+def test_plans_survive_the_way_through_json() -> None:
+    assert Plan.model_validate_json(plan().model_dump_json()) == plan()
+
+
+def test_the_known_operators_are_those_of_the_installed_quantizer() -> None:
+    registry_module = pytest.importorskip("onnxruntime.quantization.registry")
+    known = {*registry_module.QLinearOpsRegistry, *registry_module.QDQRegistry}
+    known |= set(registry_module.IntegerOpsRegistry)
+    assert set(OPERATORS) == known
+    assert set(registry_module.IntegerOpsRegistry) == DYNAMIC_OPERATORS
