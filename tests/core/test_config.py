@@ -141,8 +141,8 @@ def test_a_value_that_is_swept_twice_is_an_error() -> None:
         ({"framework_args": {"opset": 10}}, "framework_args.opset", "at least 11, at most 18"),
         ({"framework_args": {"opset": 11.5}}, "framework_args.opset", "whole number"),
         ({"framework_args": {"optimization_level": 3}}, "framework_args.optimization_level",
-         "0, 1, 2 or 99"),
-        ({"calibration": {"method": "entropy"}}, "calibration.method", "'minmax'"),
+         "0, 1, 2, 99"),
+        ({"calibration": {"method": "entropy"}}, "calibration.method", "minmax"),
         ({"time_benchmark_args": {"duration": 0}}, "time_benchmark_args.duration", "more than 0"),
         ({"benchmarked": {"seed": [1, 2]}}, "benchmarked.seed", "describes the whole run"),
         ({"benchmarked": {"per_channel": True}}, "benchmarked.per_channel", "must be a list"),
@@ -156,9 +156,7 @@ def test_a_value_that_is_swept_twice_is_an_error() -> None:
 def test_a_wrong_value_is_told_with_what_is_allowed(
     changes: dict[str, object], path: str, told: str
 ) -> None:
-    assert told.replace(" or ", ", ").replace("'", "") in problem(edited(**changes), path).replace(
-        "'", ""
-    )
+    assert told in problem(edited(**changes), path)
 
 
 @pytest.mark.parametrize("value", [True, [False, True]])

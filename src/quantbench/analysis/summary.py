@@ -1,0 +1,188 @@
+"""The types of a summary: every number a report prints, derived from the facts of a sweep."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from quantbench.core.frozen import Frozen
+from quantbench.core.plan import Cell
+from quantbench.core.quantization import Inert
+from quantbench.core.results import NodeCounts
+
+Status = Literal["measured", "shared", "partial", "refused", "failed"]
+
+
+class Ratio(Frozen):
+    """A ratio of times with its 95 % interval; the bounds are None where none can be given.
+
+    `shared` says that both sides are one file, measured once: the ratio is 1 by definition.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    shared: bool = False
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the interval's width over the value."""
+        if self.low is None or self.high is None:
+            return None
+        return (self.high - self.low) / 2 / self.value
+
+
+class MetricSummary(Frozen):
+    """One metric of one arm against the original.
+
+    `original` and `optimized` are as the official script gives them. `drop` is original minus
+    optimized in points (positive is worse), `low` and `high` its 95 % interval. `worse` and
+    `better` count the samples whose score fell and rose: the flips, for right/wrong metrics,
+    for which `mcnemar_p` is the exact p. `effective_samples` is `num_samples` over the design
+    effect of the clusters.
+    """
+
+    name: str
+    original: float
+    optimized: float
+    original_points: float
+    drop: float
+    low: float | None = None
+    high: float | None = None
+    method: Literal["score", "bootstrap"] | None = None
+    worse: int | None = None
+    better: int | None = None
+    mcnemar_p: float | None = None
+    num_samples: int | None = None
+    effective_samples: float | None = None
+
+
+class Latency(Frozen):
+    """Times of one arm in one cell. A percentile is None with too few samples for it.
+
+    `throughput_per_s` counts samples, `forwards_per_s` forward passes, per measured second.
+    """
+
+    mean_ms: float
+    p50_ms: float | None
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    num_forwards: int | None
+    throughput_per_s: float
+    forwards_per_s: float
+
+
+class CellSummary(Frozen):
+    """One arm in one cell beside the original (PyTorch eager) and its reference.
+
+    `speedup` = original / arm, `quantization_speedup` = reference / arm, `runtime_speedup` =
+    original / reference. `half_width` is the wider one of the first two's relative half-widths;
+    `unresolved` says that it is above the config's precision, or unknown for want of rounds.
+    `missing` says why numbers are not there.
+    """
+
+    cell: Cell
+    original: Latency | None = None
+    reference: Latency | None = None
+    optimized: Latency | None = None
+    speedup: Ratio | None = None
+    quantization_speedup: Ratio | None = None
+    runtime_speedup: Ratio | None = None
+    half_width: float | None = None
+    unresolved: bool = False
+    missing: str | None = None
+
+
+class Failure(Frozen):
+    """A unit of work that failed; `cell` where it was one cell's timing."""
+
+    stage: str
+    error: str
+    hint: str | None
+    cell: Cell | None = None
+
+
+class ArmSummary(Frozen):
+    """One distinct model file: what it is, how right and how fast.
+
+    `speedup` is the geometric mean over cells; its bounds are the geometric means of the cells'
+    bounds, which is never too narrow, however the cells' errors go together.
+    """
+
+    id: str
+    metrics: tuple[MetricSummary, ...] = ()
+    agreement: float | None = None
+    cells: tuple[CellSummary, ...] = ()
+    speedup: Ratio | None = None
+    num_bytes: int | None = None
+    opset: int | None = None
+    nodes: dict[str, NodeCounts] = Field(default_factory=dict)
+    executed_nodes: dict[str, int] = Field(default_factory=dict)
+    exclusion_matches: dict[str, int] = Field(default_factory=dict)
+    max_abs_difference: float | None = None
+    failures: tuple[Failure, ...] = ()
+
+
+class RowSummary(Frozen):
+    """One row of the grid. `shares_with` names what was measured in its place.
+
+    `reference_id` is the arm of ONNX Runtime fp32 at the row's opset and optimization level.
+    """
+
+    number: int
+    trial_id: str
+    parameters: dict[str, JsonValue]
+    status: Status
+    shares_with: str | None = None
+    refused: str | None = None
+    inert: tuple[Inert, ...] = ()
+    reference_id: str | None = None
+    arm: ArmSummary | None = None
+
+
+class Noise(Frozen):
+    """The second copy of the reference against the first, in one cell: what "equal" looks like.
+
+    `invalid` says that the interval excludes 1 by more than 1 %.
+    """
+
+    cell: Cell
+    ratio: Ratio
+    invalid: bool
+
+
+class SweepSummary(Frozen):
+    """Everything derived from one sweep.
+
+    `measured` is False for an imported card, which has means without intervals. `inert` holds
+    what changes nothing in any row.
+    """
+
+    method_version: str
+    measured: bool
+    primary_metric: str
+    metric_names: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    rows: tuple[RowSummary, ...]
+    original: ArmSummary | None = None
+    references: tuple[ArmSummary, ...] = ()
+    noise: tuple[Noise, ...] = ()
+    inert: tuple[Inert, ...] = ()
+
+    @property
+    def invalid_session(self) -> bool:
+        """Whether equal files measured as different in some cell."""
+        return any(noise.invalid for noise in self.noise)
+
+    @property
+    def distinct_rows(self) -> tuple[RowSummary, ...]:
+        """The rows with a file of their own and any numbers."""
+        return tuple(row for row in self.rows if row.status in ("measured", "partial"))
+
+    def reference(self, arm_id: str | None) -> ArmSummary | None:
+        """The reference of that id; the first one for None."""
+        if arm_id is None:
+            return self.references[0] if self.references else None
+        return next((arm for arm in self.references if arm.id == arm_id), None)

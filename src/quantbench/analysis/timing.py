@@ -1,0 +1,67 @@
+"""Interleaved times of arms in one cell: latencies and ratios through the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median
+
+from quantbench.analysis.summary import Latency, Noise, Ratio
+from quantbench.core import stats
+from quantbench.core.plan import Cell
+from quantbench.core.results import Timing
+
+# The session is invalid when two copies of one file differ by more than this for certain.
+INVALID_MARGIN = 0.01
+
+
+def latency(timing: Timing) -> Latency:
+    """Absolute times of one arm in one cell, over all its blocks."""
+    samples = [sample for block in timing.blocks for sample in block.samples_ns]
+    seconds = sum(samples) / 1e9
+    return Latency(
+        mean_ms=seconds * 1e3 / len(samples),
+        p50_ms=median(samples) / 1e6,
+        p90_ms=stats.percentile_ms(samples, 90),
+        p95_ms=stats.percentile_ms(samples, 95),
+        p99_ms=stats.percentile_ms(samples, 99),
+        num_forwards=len(samples),
+        throughput_per_s=timing.cell.batch_size * len(samples) / seconds,
+        forwards_per_s=len(samples) / seconds,
+    )
+
+
+def ratio(slow: Mapping[int, float], fast: Mapping[int, float]) -> Ratio | None:
+    """How many times faster `fast` is than `slow`, both logs by round against one reference."""
+    logs = stats.subtract_rounds(slow, fast)
+    value = stats.ratio_estimate(logs)
+    if value is None:
+        return None
+    low, high = stats.ratio_interval(logs) or (None, None)
+    return Ratio(value=value, low=low, high=high)
+
+
+def noise(cell: Cell, reference: Timing, twin: Timing) -> Noise | None:
+    """The twin over the reference; None without a common round."""
+    logs = stats.ratio_per_round(twin.blocks, reference.blocks)
+    found = ratio(logs, dict.fromkeys(logs, 0.0))
+    if found is None:
+        return None
+    invalid = (found.low is not None and found.low > 1 + INVALID_MARGIN) or (
+        found.high is not None and found.high < 1 - INVALID_MARGIN
+    )
+    return Noise(cell=cell, ratio=found, invalid=invalid)
+
+
+def overall(ratios: list[Ratio]) -> Ratio | None:
+    """The geometric mean over cells, with bounds that are never too narrow."""
+    if not ratios:
+        return None
+    lows = [item.low for item in ratios if item.low is not None]
+    highs = [item.high for item in ratios if item.high is not None]
+    bounded = len(lows) == len(highs) == len(ratios)
+    return Ratio(
+        value=stats.geometric_mean(item.value for item in ratios),
+        low=stats.geometric_mean(lows) if bounded else None,
+        high=stats.geometric_mean(highs) if bounded else None,
+        shared=all(item.shared for item in ratios),
+    )

@@ -1,0 +1,1 @@
+"""What is written from results: cards, tables and pictures. Needs no model library."""

@@ -1,0 +1,212 @@
+"""Below the tables: what each row did, what failed or changed nothing, noise and method."""
+
+from __future__ import annotations
+
+from quantbench.analysis.summary import (
+    ArmSummary,
+    Failure,
+    Latency,
+    SweepSummary,
+)
+from quantbench.core.results import NodeCounts
+from quantbench.reports.markdown import code, details, table, text
+from quantbench.reports.wording import (
+    NOTHING,
+    cell_name,
+    configuration,
+    megabytes,
+    number,
+    ratio,
+    row_name,
+)
+
+# Operator types of ONNX Runtime that compute with, or convert to and from, integers.
+_INTEGER_KERNELS = ("Quantize", "Integer", "QLinear", "QGemm", "QAttention")
+_LONGEST_ERROR = 300
+
+
+def what_rows_did(summary: SweepSummary) -> str:
+    """Per distinct file: size, opset, nodes per operator, what the session ran, and the flips."""
+    head = ["row", "file, MB", "opset", "nodes quantized", "integer kernels that ran"]
+    head += [f"{text(name)}: worse / better" for name in summary.metric_names]
+    head.append("same answers")
+    body = [_did(row_name(row), row.arm, summary) for row in summary.distinct_rows if row.arm]
+    references = [_did("fp32", arm, summary) for arm in summary.references]
+    return table(head, [*references, *body])
+
+
+def idle_rows(summary: SweepSummary) -> str:
+    """What failed or was refused, which rows share a file, and which parameters cannot act."""
+    blocks = [
+        _list("Failed or refused:", _failed(summary)),
+        _list("Rows that share a file:", _shared(summary)),
+        _list("Parameters that change nothing:", _inert(summary)),
+    ]
+    found = [block for block in blocks if block]
+    return "\n\n".join(found) or "None: every row has a file of its own, and all its numbers."
+
+
+def noise_floor(summary: SweepSummary) -> str:
+    """A second copy of the reference against the first, per cell."""
+    if not summary.noise:
+        return (
+            "No second copy of the reference was timed: how equal equal files measure is not known."
+        )
+    body = [
+        [cell_name(noise.cell), ratio(noise.ratio), "**no**" if noise.invalid else "yes"]
+        for noise in summary.noise
+    ]
+    return (
+        "A second copy of ONNX Runtime fp32 was timed as if it were a configuration. Its time over "
+        "the first copy's should be 1; differences of this size between rows mean nothing.\n\n"
+        + table(["shape", "copy / copy [95 %]", "valid"], body)
+    )
+
+
+def method(summary: SweepSummary) -> str:
+    """How the numbers were made, in the words of a careful reader."""
+    lines = [
+        "* **Drops** are original minus optimized on the same samples, in points; positive is "
+        "worse. Right/wrong metrics have Tango's score interval for paired proportions, others a "
+        'paired bootstrap; samples that share a context count as clusters. "Worse / better" '
+        "counts the samples whose score fell and rose; p is McNemar's exact test.",
+        "* **Times**: every configuration is a process of its own, and only one runs at a time. "
+        "In each round all run one block in shuffled order, the reference first and last. A ratio "
+        "is the median over rounds of the blocks' medians relative to the reference; its interval "
+        "comes from order statistics.",
+        "* The intervals of times hold what varied between rounds of one set of processes. They do "
+        "not hold the offset between freshly started processes, which is typically 1 to 5 %.",
+        "* A percentile is printed only where there are enough forwards for it: 64 for p90, 130 "
+        "for p95, 662 for p99.",
+        "* The recommendation was chosen on the same samples that its drop is reported on; the "
+        "more rows are compared, the more its drop flatters.",
+        f"* Version of the timing statistics: {code(summary.method_version)}.",
+    ]
+    return "\n".join(lines)
+
+
+def latency_tables(summary: SweepSummary) -> str:
+    """Percentiles of every distinct arm in every cell, folded."""
+    blocks = []
+    head = ["", "p50, ms", "p90, ms", "p95, ms", "p99, ms", "forwards/s", "forwards timed"]
+    rows = [(f"row {row.number}", row.arm) for row in summary.distinct_rows]
+    for place, cell in enumerate(summary.cells):
+        arms = [("PyTorch eager", summary.original), *_named(summary), *rows]
+        body = [[name, *_latency(_at(arm, place))] for name, arm in arms if _at(arm, place)]
+        blocks.append(details(cell_name(cell).capitalize(), table(head, body)))
+    return "\n\n".join(blocks)
+
+
+def _named(summary: SweepSummary) -> list[tuple[str, ArmSummary | None]]:
+    if len(summary.references) == 1:
+        return [("ONNX Runtime fp32", summary.references[0])]
+    return [(f"fp32 {arm.id.rsplit('float32-', 1)[-1]}", arm) for arm in summary.references]
+
+
+def _at(arm: ArmSummary | None, place: int) -> Latency | None:
+    return arm.cells[place].optimized if arm and place < len(arm.cells) else None
+
+
+def _latency(latency: Latency | None) -> list[str]:
+    if latency is None:
+        return [NOTHING] * 6
+    percentiles = (latency.p50_ms, latency.p90_ms, latency.p95_ms, latency.p99_ms)
+    forwards = NOTHING if latency.num_forwards is None else f"{latency.num_forwards:,}"
+    return [*map(number, percentiles), number(latency.forwards_per_s), forwards]
+
+
+def _did(name: str, arm: ArmSummary, summary: SweepSummary) -> list[str]:
+    nodes = [_nodes(operator, counts) for operator, counts in sorted(arm.nodes.items())]
+    kernels = [
+        f"{code(kernel, in_table=True)} {count}"
+        for kernel, count in sorted(arm.executed_nodes.items())
+        if any(mark in kernel for mark in _INTEGER_KERNELS)
+    ]
+    cells = [
+        name,
+        megabytes(arm.num_bytes),
+        NOTHING if arm.opset is None else str(arm.opset),
+        "<br>".join(item for item in nodes if item) or "none",
+        "<br>".join(kernels) or ("none" if arm.executed_nodes else NOTHING),
+    ]
+    metrics = {metric.name: metric for metric in arm.metrics}
+    for metric_name in summary.metric_names:
+        metric = metrics.get(metric_name)
+        flips = NOTHING if metric is None else f"{metric.worse} / {metric.better}"
+        if metric is not None and metric.mcnemar_p is not None:
+            flips += f" (p = {metric.mcnemar_p:.2g})"
+        cells.append(flips)
+    return [*cells, NOTHING if arm.agreement is None else f"{arm.agreement:.1%}"]
+
+
+def _nodes(operator: str, counts: NodeCounts) -> str:
+    """What became of the nodes of one type; nothing where nothing was to become of them."""
+    if not counts.quantized and not counts.excluded:
+        return ""
+    written = f"{code(operator, in_table=True)} {counts.quantized} of {counts.total}"
+    if counts.matched:
+        written += f" ({counts.excluded} excluded, {counts.matched} matched)"
+    return written
+
+
+def _list(title: str, lines: list[str]) -> str:
+    return "\n".join([title, *lines]) if lines else ""
+
+
+def _failed(summary: SweepSummary) -> list[str]:
+    lines: list[str] = []
+    for row in summary.rows:
+        reasons = [f"refused: {text(row.refused)}."] if row.refused else []
+        if row.arm is not None and row.shares_with is None:
+            reasons += [_failure(failure) for failure in row.arm.failures]
+        lines += [f"* row {row.number} ({configuration(row)}) {reason}" for reason in reasons]
+    for name, arm in [("PyTorch eager", summary.original), *_named(summary)]:
+        lines += [f"* {name} {_failure(failure)}" for failure in (arm.failures if arm else ())]
+    return lines
+
+
+def _shared(summary: SweepSummary) -> list[str]:
+    by_owner: dict[str, list[int]] = {}
+    for row in summary.rows:
+        if row.shares_with is not None:
+            by_owner.setdefault(row.shares_with, []).append(row.number)
+    return [
+        f"* {_row_list(numbers)}: nothing was quantized, the file is the one of ONNX Runtime fp32."
+        if owner == "the reference"
+        else f"* {_row_list(numbers)}: the file is the one of {owner}."
+        for owner, numbers in by_owner.items()
+    ]
+
+
+def _inert(summary: SweepSummary) -> list[str]:
+    """One line per parameter and reason, with the values and rows that it holds for."""
+    lines = [
+        f"* {code(item.parameter)} {code(item.value)} in every row: {text(item.reason)}."
+        for item in summary.inert
+    ]
+    values: dict[tuple[str, str], dict[str, None]] = {}
+    rows: dict[tuple[str, str], dict[int, None]] = {}
+    for row in summary.rows:
+        for item in row.inert:
+            key = (item.parameter, item.reason)
+            values.setdefault(key, {})[item.value] = None
+            rows.setdefault(key, {})[row.number] = None
+    for (parameter, reason), found in values.items():
+        where = _row_list(list(rows[parameter, reason]))
+        lines.append(
+            f"* {code(parameter)} {', '.join(map(code, found))} in {where}: {text(reason)}."
+        )
+    return lines
+
+
+def _row_list(numbers: list[int]) -> str:
+    return f"row{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _failure(failure: Failure) -> str:
+    where = f" at {cell_name(failure.cell)}" if failure.cell else ""
+    error = " ".join(failure.error.split())
+    if len(error) > _LONGEST_ERROR:
+        error = f"{error[:_LONGEST_ERROR]} …"
+    hint = f" {text(failure.hint)}" if failure.hint else ""
+    return f"failed in {text(failure.stage)}{where}: {text(error)}.{hint}".replace("..", ".")

@@ -1,0 +1,92 @@
+"""The end of a card: the machine, the versions, and how to get the same numbers again."""
+
+from __future__ import annotations
+
+import yaml
+
+from quantbench.core.config import SweepConfig
+from quantbench.core.results import Environment, Subject, SweepResult
+from quantbench.reports.markdown import code, details, fence, text
+from quantbench.reports.wording import plural
+
+# The processor flags that decide which integer kernels run.
+_TELLING_FLAGS = (
+    "avx2",
+    "avx512f",
+    "avx_vnni",
+    "avx512_vnni",
+    "amx_tile",
+    "amx_int8",
+    "asimddp",
+    "i8mm",
+)
+
+
+def environment(result: SweepResult) -> str:
+    """Processor, memory, versions, and the digests of model and data."""
+    lines: list[str] = []
+    if result.environment is None:
+        lines.append("* The environment was not recorded.")
+    else:
+        lines += _machine(result.environment)
+    if result.subject is not None:
+        lines += _subject(result.subject)
+    blocks = ["\n".join(lines)]
+    if result.environment is not None and result.environment.cpu.flags:
+        flags = text(" ".join(result.environment.cpu.flags))
+        blocks.append(details("All processor flags", flags))
+    return "\n\n".join(blocks)
+
+
+def reproduce(config: SweepConfig, *, imported: bool) -> str:
+    """The exact config, and the command; of an imported card, its header as a config."""
+    data = config.model_dump(mode="json", exclude_unset=True)
+    dumped = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    if imported:
+        head = "The card's header as a config; its backend is the one of the system that wrote it:"
+        return f"{head}\n\n{fence(dumped, 'yaml')}"
+    return "\n\n".join(
+        [
+            "Save as `config.yaml`:",
+            fence(dumped, "yaml"),
+            fence("quantbench run config.yaml", "sh"),
+        ]
+    )
+
+
+def _machine(found: Environment) -> list[str]:
+    cpu = found.cpu
+    telling = [flag for flag in _TELLING_FLAGS if flag in cpu.flags]
+    cores = f"{plural(cpu.physical_cores, 'physical core')}, {cpu.logical_cores:,} logical"
+    lines = [
+        f"* **Processor**: {text(cpu.model)} ({text(cpu.architecture)}), {cores}, "
+        f"{cpu.allowed_cores:,} allowed",
+        f"* **Integer instructions**: {', '.join(map(code, telling)) or 'none known'}",
+        f"* **Threads** of every runtime: {found.num_threads:,}",
+    ]
+    if found.memory_bytes is not None:
+        lines.append(f"* **Memory**: {found.memory_bytes / 2**30:.1f} GiB")
+    versions = ", ".join(f"{text(name)} {text(v)}" for name, v in found.packages.items())
+    return [
+        *lines,
+        f"* **System**: {text(found.operating_system)}, Python {text(found.python)}",
+        f"* **Versions**: {versions}",
+        f"* **Measured**: {text(found.measured_at)}",
+    ]
+
+
+def _subject(found: Subject) -> list[str]:
+    lines = [
+        f"* **Model**: {text(found.architecture)}, {found.num_parameters:,} parameters"
+        + (f", revision {code(found.model_revision)}" if found.model_revision else "")
+        + f", digest {code(found.model_digest)}",
+        f"* **Evaluation data**: {found.num_eval_samples:,} of {found.eval_num_rows:,} samples"
+        + (f", revision {code(found.dataset_revision)}" if found.dataset_revision else "")
+        + f", fingerprint {code(found.eval_fingerprint)}",
+    ]
+    if found.calibration_fingerprint is not None and found.calibration_num_rows is not None:
+        lines.append(
+            f"* **Calibration data**: a split of {found.calibration_num_rows:,} samples, "
+            f"fingerprint {code(found.calibration_fingerprint)}"
+        )
+    return lines

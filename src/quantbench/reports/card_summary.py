@@ -1,0 +1,173 @@
+"""The top of a card: what was tested, what to deploy and why, the three steps, the picture."""
+
+from __future__ import annotations
+
+from quantbench.analysis.points import accuracy_speed_points
+from quantbench.analysis.recommend import Recommendation
+from quantbench.analysis.summary import ArmSummary, SweepSummary
+from quantbench.core.results import SweepResult
+from quantbench.reports import paths
+from quantbench.reports.markdown import code, picture, table, text
+from quantbench.reports.wording import (
+    NOTHING,
+    cell_name,
+    configuration,
+    drop,
+    megabytes,
+    number,
+    plural,
+    ratio,
+    speedup,
+)
+
+
+def summary_blocks(
+    result: SweepResult, summary: SweepSummary, recommendation: Recommendation
+) -> list[str]:
+    """The blocks above the header lines."""
+    blocks = [_title(result), _tested(result, summary)]
+    if not summary.measured:
+        blocks.append(
+            "This card was imported: its numbers are means without their raw data, so there are "
+            "no intervals, and nothing is recommended."
+        )
+    else:
+        blocks.append(_advice(summary, recommendation))
+        if summary.invalid_session:
+            blocks.append(
+                "> **The timing session is not valid**: two copies of one file measured as "
+                "different (see the noise floor below). Do not rely on its times; run it again."
+            )
+        blocks += _steps(summary, recommendation)
+    if accuracy_speed_points(summary):
+        alt = f"Drop in {summary.primary_metric} against speed-up over PyTorch eager"
+        blocks.append(picture(paths.PICTURE_STEM, alt))
+    return blocks
+
+
+def _title(result: SweepResult) -> str:
+    name = result.config.model_name_or_path.rstrip("/").rsplit("/", 1)[-1]
+    return f"# {text(name)}, quantized for CPU"
+
+
+def _tested(result: SweepResult, summary: SweepSummary) -> str:
+    config = result.config
+    rows, files = len(summary.rows), len(summary.distinct_rows)
+    what = plural(rows, "configuration")
+    if summary.measured and files != rows:
+        what += f", {plural(files, 'distinct quantized file')} with results,"
+    sentences = [
+        f"{what} of {code(config.model_name_or_path)} for {text(config.task)}, run by "
+        f"{text(config.framework)} and compared with the original in PyTorch."
+    ]
+    if result.subject:
+        count, total = result.subject.num_eval_samples, result.subject.eval_num_rows
+        how = "drawn at random" if config.sampling == "random" else "the first ones"
+        share = "all" if count == total else f"{count:,} ({how}) of the {total:,}"
+        sentences.append(
+            f"Accuracy was measured on {share} samples of the split "
+            f"{code(config.dataset.eval_split)} of {code(config.dataset.path)}"
+            + (f" ({count:,})." if count == total else ".")
+        )
+    if result.environment:
+        cells = plural(len(summary.cells), "shape")
+        sentences.append(
+            f"Time was measured for {cells} of input on {text(result.environment.cpu.model)} with "
+            f"{plural(result.environment.num_threads, 'thread')}."
+        )
+    return " ".join(sentences)
+
+
+def _advice(summary: SweepSummary, recommendation: Recommendation) -> str:
+    lines = [f"**Recommended: {_choice(summary, recommendation)}"]
+    arm = _chosen(summary, recommendation)
+    if arm is not None and arm.speedup is not None and not arm.speedup.shared:
+        metric = next((m for m in arm.metrics if m.name == recommendation.metric), None)
+        where = " (geometric mean over all shapes)" if len(summary.cells) > 1 else ""
+        faster = f"It is {ratio(arm.speedup)} times as fast as PyTorch eager{where}"
+        if metric is not None:
+            faster += f", and {text(metric.name)} drops by {drop(metric)} points"
+        lines.append(f"{faster}. Brackets are 95 % intervals.")
+    lines.append(f"Why: {text(recommendation.why)}.")
+    lines += [
+        f"Row {item.row} measured faster ({item.speedup:.2f} times) and its drop of "
+        f"{number(item.drop)} points is inside the margin, but the upper end of its interval, "
+        f"{number(item.high)}, is not: "
+        + (
+            "no reasonable number of samples would settle it."
+            if item.samples_to_settle is None
+            else f"roughly {_round(item.samples_to_settle):,} samples would settle it."
+        )
+        for item in recommendation.unsettled
+    ]
+    if recommendation.sample_size:
+        lines.append(recommendation.sample_size)
+    return "\n>\n".join(f"> {line}" for line in lines)
+
+
+def _choice(summary: SweepSummary, recommendation: Recommendation) -> str:
+    if recommendation.choice == "row":
+        row = next(row for row in summary.rows if row.number == recommendation.row)
+        return f"row {row.number}**: {configuration(row)}"
+    return {
+        "reference": "keep fp32**, in ONNX Runtime",
+        "original": "keep the original**, in PyTorch",
+        "none": "nothing**",
+    }[recommendation.choice]
+
+
+def _chosen(summary: SweepSummary, recommendation: Recommendation) -> ArmSummary | None:
+    if recommendation.choice == "row":
+        return next(row.arm for row in summary.rows if row.number == recommendation.row)
+    if recommendation.choice == "reference":
+        return summary.reference(recommendation.reference_id)
+    return None
+
+
+def _steps(summary: SweepSummary, recommendation: Recommendation) -> list[str]:
+    """PyTorch eager, ONNX Runtime fp32, quantized: what each step gave."""
+    shown = [row for row in summary.distinct_rows if row.arm and row.arm.speedup]
+    if recommendation.choice == "row":
+        row = next(row for row in summary.rows if row.number == recommendation.row)
+        name = f"quantized (row {row.number})"
+    elif shown:
+        row = max(
+            shown, key=lambda item: item.arm.speedup.value if item.arm and item.arm.speedup else 0.0
+        )
+        name = f"quantized (row {row.number}, the fastest; not recommended)"
+    else:
+        return []
+    steps = [
+        ("PyTorch eager", summary.original),
+        ("ONNX Runtime fp32", summary.reference(row.reference_id)),
+        (name, row.arm),
+    ]
+    first = cell_name(summary.cells[0])
+    head = ["", "p50, ms", "speedup [95 %]"]
+    if len(summary.cells) > 1:
+        head.append("all shapes")
+    head += [*map(text, summary.metric_names), "same answers", "file, MB"]
+    body = [_step(label, arm, summary, len(head)) for label, arm in steps]
+    return [f"What each step gave, at {first}:", table(head, body)]
+
+
+def _step(label: str, arm: ArmSummary | None, summary: SweepSummary, width: int) -> list[str]:
+    if arm is None:
+        return [label, *[NOTHING] * (width - 1)]
+    cell = arm.cells[0] if arm.cells else None
+    latency = cell.optimized if cell else None
+    is_original = cell is not None and cell.speedup is not None and cell.speedup.shared
+    cells = [label, number(latency.p50_ms if latency else None)]
+    cells.append("1" if is_original else speedup(cell))
+    if len(summary.cells) > 1:
+        cells.append("1" if is_original else ratio(arm.speedup))
+    values = {metric.name: metric.optimized for metric in arm.metrics}
+    cells += [number(values.get(name), 3) for name in summary.metric_names]
+    cells.append(NOTHING if arm.agreement is None else f"{arm.agreement:.1%}")
+    return [*cells, megabytes(arm.num_bytes)]
+
+
+def _round(count: int) -> int:
+    """Two leading digits: more would claim too much."""
+    step: int = 10 ** max(0, len(str(count)) - 2)
+    return round(count / step) * step

@@ -1,0 +1,7 @@
+"""Names of the files that reports write below a run's directory."""
+
+from __future__ import annotations
+
+CARD = "README.md"
+TABLE = "table.parquet"
+PICTURE_STEM = "plots/accuracy_speed"

@@ -1,0 +1,155 @@
+"""The numbers of a sweep as one flat table: a line per row and cell, units in the names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from quantbench.analysis.compare import summarize
+from quantbench.analysis.summary import (
+    CellSummary,
+    Latency,
+    MetricSummary,
+    Ratio,
+    RowSummary,
+    SweepSummary,
+)
+from quantbench.core.results import SweepResult
+from quantbench.core.specs import TaskSpec
+from quantbench.reports import paths
+
+Line = dict[str, JsonValue]
+
+_LATENCIES = ("original", "reference", "optimized")
+_RATIOS = ("speedup", "quantization_speedup", "runtime_speedup")
+
+
+def rows_as_json(summary: SweepSummary) -> list[Line]:
+    """Every row in every cell as plain data; a row without cells has one line.
+
+    All lines have the same keys in the same order; what is not known is None. Swept parameters
+    are under `parameter.NAME`, metrics under `METRIC.original` and so on, times in milliseconds.
+    """
+    return [
+        {**_row(row, summary), **_cell(cell)}
+        for row in summary.rows
+        for cell in (row.arm.cells if row.arm and row.arm.cells else (None,))
+    ]
+
+
+def write_table(summary: SweepSummary, path: Path) -> None:
+    """Write `rows_as_json` as a Parquet file; parameters are columns of JSON text."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    lines = [
+        {key: _flat(key, value) for key, value in line.items()} for line in rows_as_json(summary)
+    ]
+    columns = {key: [line[key] for line in lines] for key in lines[0]}
+    schema = pa.schema([(key, _type(pa, values, key)) for key, values in columns.items()])
+    table = pa.table(columns, schema=schema)
+    pq.write_table(table, path)
+
+
+def _row(row: RowSummary, summary: SweepSummary) -> Line:
+    arm = row.arm
+    line: Line = {
+        "row": row.number,
+        "trial_id": row.trial_id,
+        **{f"parameter.{name}": value for name, value in row.parameters.items()},
+        "status": row.status,
+        "shares_with": row.shares_with,
+        "problem": row.refused
+        or ("; ".join(f"{f.stage}: {f.error}" for f in arm.failures) if arm else "")
+        or None,
+        "inert": "; ".join(f"{item.parameter}={item.value}: {item.reason}" for item in row.inert)
+        or None,
+        "num_bytes": arm.num_bytes if arm else None,
+        "opset": arm.opset if arm else None,
+        "nodes_quantized": sum(n.quantized for n in arm.nodes.values()) if arm else None,
+        "agreement": arm.agreement if arm else None,
+    }
+    metrics = {metric.name: metric for metric in arm.metrics} if arm else {}
+    for name in summary.metric_names:
+        line |= _metric(name, metrics.get(name))
+    overall = arm.speedup if arm else None
+    return line | _ratio("overall_speedup", overall)
+
+
+def _metric(name: str, metric: MetricSummary | None) -> Line:
+    return {
+        f"{name}.original": metric.original if metric else None,
+        f"{name}.optimized": metric.optimized if metric else None,
+        f"{name}.drop_points": metric.drop if metric else None,
+        f"{name}.drop_low_points": metric.low if metric else None,
+        f"{name}.drop_high_points": metric.high if metric else None,
+        f"{name}.samples_worse": metric.worse if metric else None,
+        f"{name}.samples_better": metric.better if metric else None,
+        f"{name}.mcnemar_p": metric.mcnemar_p if metric else None,
+        f"{name}.num_samples": metric.num_samples if metric else None,
+    }
+
+
+def _cell(cell: CellSummary | None) -> Line:
+    line: Line = {
+        "batch_size": cell.cell.batch_size if cell else None,
+        "input_length": cell.cell.input_length if cell else None,
+    }
+    for name in _LATENCIES:
+        line |= _latency(name, getattr(cell, name) if cell else None)
+    for name in _RATIOS:
+        line |= _ratio(name, getattr(cell, name) if cell else None)
+    line["half_width"] = cell.half_width if cell else None
+    line["unresolved"] = cell.unresolved if cell else None
+    line["missing"] = cell.missing if cell else None
+    return line
+
+
+def _latency(name: str, latency: Latency | None) -> Line:
+    fields = tuple(Latency.model_fields)
+    return {f"{name}.{field}": getattr(latency, field) if latency else None for field in fields}
+
+
+def _ratio(name: str, ratio: Ratio | None) -> Line:
+    return {
+        name: ratio.value if ratio else None,
+        f"{name}_low": ratio.low if ratio else None,
+        f"{name}_high": ratio.high if ratio else None,
+    }
+
+
+def _flat(key: str, value: JsonValue) -> JsonValue:
+    return json.dumps(value) if key.startswith("parameter.") else value
+
+
+def _type(pa: object, values: list[JsonValue], key: str) -> object:
+    """The column's type: that of its values, and for a column without any that of its kind."""
+    factory = {bool: "bool_", int: "int64", float: "float64", str: "string"}
+    known = {type(value) for value in values if value is not None}
+    if known <= {int, float} and float in known:
+        name = "float64"
+    elif len(known) == 1:
+        name = factory[known.pop()]
+    else:
+        words = ("status", "shares_with", "problem", "inert", "missing")
+        name = "string" if key in words else "float64"
+    return getattr(pa, name)()
+
+
+@dataclass(frozen=True)
+class TablesReport:
+    """Writes table.parquet."""
+
+    name: str = "tables"
+
+    def write(self, result: SweepResult, task: TaskSpec, run_dir: Path) -> list[Path]:
+        """Write the table below `run_dir`; returns the file written."""
+        path = run_dir / paths.TABLE
+        write_table(summarize(result, task), path)
+        return [path]
+
+
+REPORT = TablesReport()

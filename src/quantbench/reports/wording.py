@@ -1,0 +1,84 @@
+"""How numbers, rows and cells are written in a card."""
+
+from __future__ import annotations
+
+from quantbench.analysis.summary import CellSummary, MetricSummary, Ratio, RowSummary
+from quantbench.core.plan import Cell
+from quantbench.reports.markdown import code, literal
+
+NOTHING = "–"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number, or the sign for nothing. A rounded zero has no sign."""
+    if value is None:
+        return NOTHING
+    written = f"{value:,.{digits}f}"
+    return written.removeprefix("-") if float(written.replace(",", "")) == 0 else written
+
+
+def drop(metric: MetricSummary) -> str:
+    """A drop in points with its interval."""
+    if metric.low is None or metric.high is None:
+        return number(metric.drop)
+    return f"{number(metric.drop)} [{number(metric.low)}, {number(metric.high)}]"
+
+
+def ratio(value: Ratio | None) -> str:
+    """A ratio with its interval; one file against itself is 1 and needs none."""
+    if value is None:
+        return NOTHING
+    if value.shared:
+        return "1 (same file)"
+    if value.low is None or value.high is None:
+        return f"{value.value:.2f}"
+    return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
+
+
+def speedup(cell: CellSummary | None) -> str:
+    """The speed-up in one cell, marked where its interval is wider than was asked for."""
+    if cell is None or cell.speedup is None:
+        return NOTHING
+    written = ratio(cell.speedup)
+    if not cell.unresolved:
+        return written
+    if cell.half_width is None:
+        return f"{written} (unresolved: too few rounds)"
+    return f"{written} (unresolved: ±{cell.half_width:.0%})"
+
+
+def megabytes(num_bytes: int | None) -> str:
+    """A file size in units of 10^6 bytes."""
+    if num_bytes is None:
+        return NOTHING
+    return number(num_bytes / 1e6, 1 if num_bytes < 1e8 else 0)
+
+
+def cell_name(cell: Cell) -> str:
+    """For example `batch size 1, input length 32`."""
+    length = "" if cell.input_length is None else f", input length {cell.input_length}"
+    return f"batch size {cell.batch_size}{length}"
+
+
+def row_name(row: RowSummary) -> str:
+    """The row's number, and what was measured in its place if anything was."""
+    if row.shares_with is None:
+        return str(row.number)
+    same = "fp32" if row.shares_with == "the reference" else row.shares_with.removeprefix("row ")
+    return f"{row.number} (= {same})"
+
+
+def parameters(row: RowSummary, *, in_table: bool = False) -> list[str]:
+    """The values of the swept parameters."""
+    return [literal(value, in_table=in_table) for value in row.parameters.values()]
+
+
+def configuration(row: RowSummary) -> str:
+    """The swept parameters in one phrase."""
+    parts = [f"{code(name)} {literal(value)}" for name, value in row.parameters.items()]
+    return ", ".join(parts) or "the only configuration"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,56 @@
+"""Progress tells the stage and the time left, and learns from the steps that are over."""
+
+import io
+
+import pytest
+
+from quantbench.core.results import Failed
+from quantbench.core.steps import Step
+from quantbench.progress import Watcher, seconds_left
+
+STEPS = (Step("export", "opset 17", 2.0), Step("evaluate", "a", 10.0), Step("evaluate", "b", 10.0))
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_time_left_is_what_was_guessed_less_what_is_done() -> None:
+    assert seconds_left(STEPS, 1, 0.5, [2.0]) == pytest.approx(15.0)
+
+
+def test_a_stage_that_took_longer_than_guessed_is_expected_to_do_so_again() -> None:
+    assert seconds_left(STEPS, 2, 0.0, [2.0, 30.0]) == pytest.approx(30.0)
+
+
+def test_steps_that_were_passed_over_teach_nothing() -> None:
+    assert seconds_left(STEPS, 2, 0.0, [2.0, 0.0]) == pytest.approx(10.0)
+
+
+def watch(quiet: bool) -> str:
+    stream, clock = io.StringIO(), Clock()
+    with Watcher("sweep", stream, quiet, clock) as watcher:
+        watcher.begin(STEPS)
+        watcher.step("export", "opset 17")
+        clock.now = 4.0
+        watcher.step("evaluate", "b")
+        watcher.failed(Failed(stage="evaluate", error="no [room]", hint="Buy memory."))
+    return stream.getvalue()
+
+
+def test_without_a_terminal_each_step_is_a_plain_line_with_the_time_left() -> None:
+    assert watch(quiet=False).splitlines() == [
+        "sweep: step 1 of 3: export opset 17 (0:22 left)",
+        "sweep: step 3 of 3: evaluate b (0:10 left)",
+        "failed evaluate b: no [room] Buy memory.",
+    ]
+
+
+def test_quiet_leaves_failures_only() -> None:
+    assert watch(quiet=True) == "failed evaluate b: no [room] Buy memory.\n"

@@ -1,0 +1,119 @@
+"""A run's folder holds one config, and is refused before anything is written if it cannot."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quantbench import environment, registry, run_dir
+from quantbench.core.config import SweepConfig
+from quantbench.core.errors import QuantbenchError, UsageError
+from quantbench.core.plan import make_plan
+from quantbench.core.results import ArmResult, Subject
+
+CONFIG: dict[str, Any] = {
+    "task": "image-classification",
+    "model_name_or_path": "m",
+    "dataset": {"path": "d", "data_keys": {"primary": "image"}, "ref_keys": ["labels"]},
+}
+SUBJECT = Subject(
+    model_name_or_path="m",
+    model_revision=None,
+    model_digest="0" * 64,
+    model_type="vit",
+    architecture="ViTForImageClassification",
+    num_parameters=1,
+    license=None,
+    dataset_path="d",
+    dataset_revision=None,
+    eval_fingerprint="1" * 64,
+    eval_num_rows=10,
+    num_eval_samples=10,
+    calibration_fingerprint=None,
+    calibration_num_rows=None,
+)
+
+
+def config(**changes: Any) -> SweepConfig:
+    return SweepConfig.model_validate_json(json.dumps(CONFIG | changes))
+
+
+def start(path: Path, subject: Subject = SUBJECT) -> run_dir.RunDir:
+    plan = make_plan(config(), registry.task("image-classification").spec)
+    found = environment.read_environment(2)
+    return run_dir.open_run(path, json.dumps(CONFIG), plan, found, subject)
+
+
+def check(path: Path, given: SweepConfig | None = None) -> None:
+    run_dir.check_target(path, given or config(), registry.catalog())
+
+
+def test_a_run_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    run = start(tmp_path / "runs" / "one")
+    result = run_dir.load_run(run.path, registry.catalog())
+    assert result.plan is not None
+    arm = result.plan.arms[0]
+    run.write_arm(ArmResult(arm=arm))
+    again = run_dir.load_run(run.path, registry.catalog())
+    assert again.config == config()
+    assert again.subject == SUBJECT
+    assert again.arms == (ArmResult(arm=arm),)
+
+
+def test_a_new_or_empty_folder_is_fine_and_is_not_made_by_the_check(tmp_path: Path) -> None:
+    check(tmp_path / "a" / "b")
+    check(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_the_same_config_may_go_on(tmp_path: Path) -> None:
+    start(tmp_path / "run")
+    check(tmp_path / "run")
+    start(tmp_path / "run")
+
+
+def test_a_folder_of_another_config_is_refused_with_the_difference(tmp_path: Path) -> None:
+    start(tmp_path / "run")
+    with pytest.raises(UsageError, match="seed: 0 there, 1 given"):
+        check(tmp_path / "run", config(seed=1))
+
+
+def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UsageError, match="not empty and holds no run"):
+        check(tmp_path)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(UsageError, match="is a file"):
+        check(tmp_path / "run")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_dir.os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(UsageError, match="cannot be written"):
+        check(tmp_path / "run")
+
+
+def test_results_of_another_model_are_not_mixed_in(tmp_path: Path) -> None:
+    start(tmp_path / "run")
+    other = SUBJECT.model_copy(update={"model_digest": "f" * 64})
+    with pytest.raises(UsageError, match="the model or the data differs"):
+        start(tmp_path / "run", other)
+
+
+def test_a_run_of_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    start(tmp_path / "run")
+    file = tmp_path / "run" / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema_version": 99}))
+    with pytest.raises(QuantbenchError, match="format version 99"):
+        run_dir.load_run(tmp_path / "run", registry.catalog())
+
+
+def test_what_is_no_run_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no run"):
+        run_dir.load_run(tmp_path, registry.catalog())

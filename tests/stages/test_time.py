@@ -1,0 +1,146 @@
+"""Timing: arms are compared at the same time, each in a process of its own."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from quantbench.core.config import TimeBenchmarkArgs
+from quantbench.core.plan import Cell
+from quantbench.core.results import Timing, TimingFailed
+from quantbench.protocols import SessionOptions
+from quantbench.stages import time as timing
+from quantbench.stages.arm import run_block, warm_up
+from quantbench.stages.time import ArmSpec, round_order, time_cell
+
+CELL = Cell(batch_size=1, input_length=None)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with one MatMul: [1, 64] float32 in and out."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = numpy_helper.from_array(np.eye(64, dtype=np.float32), "w")
+    shape = [1, 64]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "one",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [weight],
+    )
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(made, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "BLOCK_LEAST_SECONDS", 0.001)
+
+
+def arms(model: Path, *names: str) -> list[ArmSpec]:
+    options = SessionOptions(num_threads=1, optimization_level=99)
+    return [ArmSpec(name, "onnxruntime", model, options) for name in names]
+
+
+def run(specs: list[ArmSpec], **changes: Any) -> dict[str, Timing | TimingFailed]:
+    args = TimeBenchmarkArgs(**{"duration": 0.02, "warmup_runs": 2} | changes)
+    inputs = {"x": np.ones((1, 64), dtype=np.float32)}
+    return time_cell(specs, "reference", CELL, inputs, args, None, 0, lambda *_: None)
+
+
+def test_the_reference_runs_first_and_last_and_the_others_in_changing_order() -> None:
+    shuffle = random.Random(0)
+    orders = [round_order(["a", "reference", "b", "c"], "reference", shuffle) for _ in range(20)]
+    assert all(order[0] == order[-1] == "reference" for order in orders)
+    assert all(sorted(order[1:-1]) == ["a", "b", "c"] for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+
+
+def test_raw_times_of_every_arm_are_kept_by_round(model: Path) -> None:
+    found = run(arms(model, "reference", "a"))
+    reference, other = found["reference"], found["a"]
+    assert isinstance(reference, Timing)
+    assert isinstance(other, Timing)
+    rounds = {block.round for block in other.blocks}
+    assert rounds == set(range(len(other.blocks)))
+    assert len(reference.blocks) == 2 * len(other.blocks)
+    assert all(len(block.samples_ns) >= 5 for block in (*reference.blocks, *other.blocks))
+
+
+def test_the_process_reports_its_own_threads(model: Path) -> None:
+    found = run(arms(model, "reference", "a"))["a"]
+    assert isinstance(found, Timing)
+    assert found.process.num_threads == 1
+    assert found.process.warmup_runs >= 2
+
+
+def test_an_arm_that_cannot_start_fails_alone(model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    options = SessionOptions(num_threads=1, optimization_level=99)
+    specs = [*arms(model, "reference", "a"), ArmSpec("bad", "onnxruntime", broken, options)]
+    found = run(specs)
+    assert isinstance(found["a"], Timing)
+    bad = found["bad"]
+    assert isinstance(bad, TimingFailed)
+    assert bad.stage == "time"
+    assert bad.cell == CELL
+    assert "broken.onnx" in bad.error
+
+
+def test_without_a_reference_nothing_is_compared(model: Path, tmp_path: Path) -> None:
+    options = SessionOptions(num_threads=1, optimization_level=99)
+    missing = ArmSpec("reference", "onnxruntime", tmp_path / "none.onnx", options)
+    found = run([missing, *arms(model, "a")])
+    assert all(isinstance(result, TimingFailed) for result in found.values())
+
+
+def test_timing_stops_when_every_arm_is_precise(model: Path) -> None:
+    found = run(arms(model, "reference", "a"), duration=60.0, precision=0.99)["a"]
+    assert isinstance(found, Timing)
+    assert found.stopped == "precise"
+
+
+def test_timing_stops_when_the_budget_is_spent(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run(arms(model, "reference", "a"), duration=0.001, precision=0.0001)["a"]
+    assert isinstance(found, Timing)
+    assert found.stopped == "budget"
+    assert len(found.blocks) == 1
+
+
+def test_nothing_else_is_timed_on_the_machine_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    monkeypatch.setattr(timing.tempfile, "gettempdir", lambda: str(tmp_path))
+    with timing.machine_lock(lambda *_: None):
+        with (tmp_path / "quantbench-timing.lock").open() as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (tmp_path / "quantbench-timing.lock").open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_block_has_the_least_number_of_forwards_and_discards_the_first() -> None:
+    calls: list[int] = []
+
+    def forward() -> dict[str, Any]:
+        calls.append(1)
+        return {}
+
+    block = run_block(forward, discard=3, least_forwards=5, least_seconds=0.0)
+    assert len(block["samples_ns"]) == 5
+    assert len(calls) == 8
+
+
+def test_warm_up_runs_at_least_as_often_as_asked() -> None:
+    assert warm_up(dict, least_runs=50) >= 50

@@ -1,0 +1,156 @@
+"""A backend that answers every unit at once with made-up facts, and remembers what was asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from quantbench import environment
+from quantbench.core.specs import BackendSpec
+from quantbench.core.units import (
+    UNIT,
+    CalibrateUnit,
+    EvaluateUnit,
+    ExportUnit,
+    PrepareUnit,
+    QuantizeUnit,
+    TimeUnit,
+)
+
+SAMPLES = 40
+
+
+class FakeBackend:
+    """`fails` names what goes wrong: a stage, or a stage and the start of what it is done to."""
+
+    spec = BackendSpec("local")
+
+    def __init__(self, *fails: str, refused: str | None = None, same_graph: bool = False) -> None:
+        self.fails = fails
+        self.refused = refused
+        self.same_graph = same_graph
+        self.asked: list[tuple[str, str]] = []
+        self.closed = False
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many units of each stage were asked for."""
+        return Counter(stage for stage, _ in self.asked)
+
+    def open(self, args: Mapping[str, Any], store: Path) -> FakeBackend:
+        return self
+
+    def close(self) -> None:
+        self.closed = True
+
+    def run(self, unit: Mapping[str, Any], on_progress: Any) -> dict[str, Any]:
+        parsed = UNIT.validate_json(json.dumps(unit))
+        name = _name(parsed)
+        self.asked.append((parsed.stage, name))
+        if any(f"{parsed.stage} {name}".startswith(failing) for failing in self.fails):
+            return {"outcome": "failed", "stage": parsed.stage, "error": "broken on purpose"}
+        match parsed:
+            case PrepareUnit():
+                if self.refused is not None:
+                    return {"outcome": "refused", "message": self.refused}
+                return {
+                    "outcome": "completed",
+                    "subject": SUBJECT,
+                    "environment": environment.read_environment(2).model_dump(mode="json"),
+                }
+            case ExportUnit():
+                return _artifact(f"export {parsed.opset}", parsed.opset)
+            case CalibrateUnit():
+                return {
+                    "outcome": "completed", "key": "r", "num_samples": 1, "num_tensors": 1,
+                    "seconds": 1.0,
+                }  # fmt: skip
+            case QuantizeUnit():
+                digest = "all alike" if self.same_graph else parsed.variant.id
+                return _artifact(digest, parsed.variant.opset)
+            case EvaluateUnit():
+                return _evaluation(parsed)
+            case TimeUnit():
+                return {"outcome": "completed", "timings": _timings(parsed)}
+
+
+SUBJECT: dict[str, Any] = {
+    "model_name_or_path": "m",
+    "model_revision": None,
+    "model_digest": "0" * 64,
+    "model_type": "distilbert",
+    "architecture": "DistilBertForQuestionAnswering",
+    "num_parameters": 1000,
+    "license": None,
+    "dataset_path": "d",
+    "dataset_revision": None,
+    "eval_fingerprint": "1" * 64,
+    "eval_num_rows": SAMPLES,
+    "num_eval_samples": SAMPLES,
+    "calibration_fingerprint": None,
+    "calibration_num_rows": None,
+}
+
+
+def _name(unit: Any) -> str:
+    match unit:
+        case ExportUnit():
+            return str(unit.opset)
+        case QuantizeUnit():
+            return unit.variant.id
+        case EvaluateUnit():
+            return unit.arm.id
+        case TimeUnit():
+            return unit.cell.id
+        case _:
+            return ""
+
+
+def _artifact(digest: str, opset: int) -> dict[str, Any]:
+    return {
+        "outcome": "completed",
+        "key": hashlib.sha256(digest.encode()).hexdigest()[:32],
+        "num_bytes": 1000,
+        "sha256": "0" * 64,
+        "graph_digest": digest,
+        "opset": opset,
+        "seconds": 1.0,
+    }
+
+
+def _evaluation(unit: EvaluateUnit) -> dict[str, Any]:
+    right = [1.0] * (SAMPLES - 4) + [0.0] * 4
+    return {
+        "outcome": "completed",
+        "num_samples": SAMPLES,
+        "metrics": {"exact_match": 90.0, "f1": 90.0},
+        "sample_ids": [str(n) for n in range(SAMPLES)],
+        "clusters": None,
+        "predictions": [{"text": "a", "score": 1.0}] * SAMPLES,
+        "per_sample": {"exact_match": right, "f1": right},
+        "seconds": 1.0,
+    }
+
+
+def _timings(unit: TimeUnit) -> dict[str, Any]:
+    def block(number: int, position: int, nanoseconds: int) -> dict[str, Any]:
+        return {"round": number, "position": position, "samples_ns": [nanoseconds] * 5}
+
+    found: dict[str, Any] = {}
+    for place, (arm, _) in enumerate(unit.arms):
+        nanoseconds = 4_000_000 if arm.role == "original" else 1_000_000 + 1000 * place
+        positions = [0, 99] if arm.id == unit.reference_id else [place]
+        found[arm.id] = {
+            "outcome": "completed",
+            "cell": unit.cell.model_dump(mode="json"),
+            "blocks": [block(n, position, nanoseconds) for n in range(8) for position in positions],
+            "process": {
+                "num_threads": 2, "affinity": [0, 1], "peak_rss_bytes": 1, "warmup_runs": 5,
+            },
+            "stopped": "precise",
+        }  # fmt: skip
+    return found

@@ -1,0 +1,100 @@
+"""The command line teaches, and its errors say what to do."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quantbench import cli
+
+SEED = Path(__file__).parents[2] / "src" / "quantbench" / "demo" / "demo-questions.yaml"
+
+
+def test_help_names_every_command_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for command in ("run", "plan", "schema", "demo", "card"):
+        assert f"    {command} " in text
+    assert "examples:" in text
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out.startswith("quantbench ")
+
+
+def test_an_unknown_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["rum"])
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_config_that_is_not_there_is_one_line(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([command, "nowhere.yaml"]) == 2
+    assert capsys.readouterr().err == (
+        "quantbench: cannot read nowhere.yaml: No such file or directory\n"
+    )
+
+
+def test_a_bad_config_tells_all_its_errors_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("task: question-answering\nmodel: x\nbatch_sizes: []\n")
+    assert cli.main(["run", str(path), "--out", str(tmp_path / "out")]) == 2
+    text = capsys.readouterr().err
+    assert "bad.yaml: 4 problems" in text
+    for path_in_file in ("model\n", "batch_sizes = []", "model_name_or_path\n", "dataset\n"):
+        assert path_in_file in text
+    assert "Traceback" not in text
+    assert not (tmp_path / "out").exists()
+
+
+def test_plan_shows_rows_what_is_inert_or_the_same_and_the_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    assert cli.main(["plan", str(SEED)]) == 0
+    text = capsys.readouterr().out
+    assert "8 rows" in text
+    assert "same as ONNX Runtime fp32" in text
+    assert "same as row 1" in text
+    assert "dynamic quantization has no integer form of Add; rows 1, 2, 3, 4" in text
+    assert "evaluate" in text
+
+
+def test_plan_as_json_has_the_same_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", str(SEED), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["rows"]) == 8
+
+
+def test_schema_prints_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schema"]) == 0
+    assert "benchmarked" in json.loads(capsys.readouterr().out)["properties"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", str(SEED)], ["schema"]])
+def test_no_model_library_is_loaded_for(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from quantbench.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'transformers', 'onnx', 'onnxruntime', 'datasets', 'altair', 'scipy'}\n"
+        "print('loaded', sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "loaded []" in result.stderr

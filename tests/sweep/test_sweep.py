@@ -1,0 +1,169 @@
+"""A sweep does each distinct thing once, keeps what it knows, and a failure is only a row."""
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_backend import FakeBackend
+
+from quantbench import cli, registry, run_dir
+
+CONFIG = """
+task: question-answering
+model_name_or_path: m
+dataset:
+  path: d
+  data_keys: {question: question, context: context}
+  ref_keys: [answers]
+  calibration_split: train
+framework_args: {opset: 11, optimization_level: 1}
+batch_sizes: [1, 4]
+input_lengths: [32]
+benchmarked:
+  quantization_approach: [dynamic, static]
+  operators_to_quantize: [[Add], [Add, MatMul]]
+  node_exclusion: [[], [layernorm, gelu, residual, gather, softmax]]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QUANTBENCH_STORE", str(tmp_path / "store"))
+    path = tmp_path / "sweep.yaml"
+    path.write_text(textwrap.dedent(CONFIG))
+    return path
+
+
+def run(backend: FakeBackend, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(registry, "backend", lambda _: backend)
+    return cli.main(["run", "sweep.yaml", "--quiet", *arguments])
+
+
+def test_the_original_is_exported_and_evaluated_once_not_once_per_row(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = FakeBackend()
+    assert run(backend, monkeypatch) == 0
+    assert backend.counts == {
+        "prepare": 1, "export": 1, "calibrate": 1, "quantize": 5, "evaluate": 7, "time": 2,
+    }  # fmt: skip
+    assert sum(name == "original" for _, name in backend.asked) == 1
+    assert backend.closed
+
+
+def test_the_run_folder_holds_config_plan_results_table_card_and_log(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(FakeBackend(), monkeypatch)
+    folder = Path("runs/sweep")
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {
+        "config.yaml", "plan.json", "run.json", "results", "table.parquet", "README.md", "plots",
+        "log.txt",
+    }  # fmt: skip
+    assert (folder / "config.yaml").read_text() == config.read_text()
+    assert len(list((folder / "results").iterdir())) == 8
+
+
+def test_files_with_the_same_graph_are_measured_once(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = FakeBackend(same_graph=True)
+    run(backend, monkeypatch)
+    assert backend.counts["evaluate"] == 3  # the original, the reference, one quantized file
+    result = run_dir.load_run(Path("runs/sweep"), registry.catalog())
+    shared = [arm for arm in result.arms if arm.same_as is not None]
+    assert len(shared) == 4
+    assert result.arm(shared[0].arm.id).evaluation is not None
+
+
+def test_a_failing_row_leaves_the_others_and_the_exit_code_says_so(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(FakeBackend("quantize dynamic"), monkeypatch) == 4
+    assert "broken on purpose" in capsys.readouterr().err
+    card = Path("runs/sweep/README.md").read_text()
+    assert "broken on purpose" in card
+    assert "broken on purpose" in Path("runs/sweep/log.txt").read_text()
+
+
+def test_when_no_row_is_left_the_run_has_failed(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(FakeBackend("export"), monkeypatch) == 1
+
+
+def test_a_cell_that_cannot_be_timed_leaves_accuracy_and_other_cells(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(FakeBackend("time b4"), monkeypatch) in (1, 4)
+    result = run_dir.load_run(Path("runs/sweep"), registry.catalog())
+    outcomes = [timing.outcome for timing in result.arms[0].timings]
+    assert outcomes == ["completed", "failed"]
+
+
+def test_running_again_goes_on_where_the_first_run_failed(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(FakeBackend("time b4"), monkeypatch)
+    again = FakeBackend()
+    assert run(again, monkeypatch) == 0
+    assert [name for stage, name in again.asked if stage == "time"] == ["b4-l32"]
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = FakeBackend(refused="dataset.eval_split: there is no split 'validaton'")
+    assert run(backend, monkeypatch) == 2
+    assert "validaton" in capsys.readouterr().err
+    assert not Path("runs").exists()
+    assert backend.closed
+
+
+def test_another_config_in_the_same_folder_is_refused(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(FakeBackend(), monkeypatch)
+    before = Path("runs/sweep/config.yaml").read_text()
+    config.write_text(CONFIG + "seed: 3\n")
+    backend = FakeBackend()
+    assert run(backend, monkeypatch) == 2
+    assert "seed: 0 there, 3 given" in capsys.readouterr().err
+    assert backend.asked == []
+    assert Path("runs/sweep/config.yaml").read_text() == before
+
+
+def test_rows_are_printed_as_json_when_asked(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(FakeBackend(), monkeypatch, "--json")
+    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    assert {row["row"] for row in rows} == set(range(1, 9))
+
+
+def test_the_card_can_be_written_again_from_the_results_alone(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(FakeBackend(), monkeypatch)
+    card = Path("runs/sweep/README.md")
+    before = card.read_text()
+    card.unlink()
+    assert cli.main(["card", "runs/sweep"]) == 0
+    assert card.read_text() == before
+
+
+def test_an_interruption_has_its_own_exit_code_and_ends_the_backend(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = FakeBackend()
+
+    def interrupt(*_: Any) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backend, "run", interrupt)
+    assert run(backend, monkeypatch) == 130
+    assert backend.closed
