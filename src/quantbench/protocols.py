@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import JsonValue
 
-from quantbench.core.results import SweepResult
+from quantbench.core.results import Prediction, SweepResult
 from quantbench.core.specs import BackendSpec, TaskSpec
 
 Array = npt.NDArray[Any]
@@ -55,7 +55,7 @@ class TaskRun(Protocol):
 
     def decode(
         self, row: Mapping[str, Any], encoded: Sequence[Encoded], outputs: Sequence[Outputs]
-    ) -> JsonValue:
+    ) -> Prediction:
         """Turn the outputs for one row (one entry per `encoded`) into a prediction."""
         ...
 
@@ -63,7 +63,7 @@ class TaskRun(Protocol):
         """The reference of one row, as `score` wants it."""
         ...
 
-    def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> Scored:
+    def score(self, predictions: Sequence[Prediction], references: Sequence[Any]) -> Scored:
         """Score predictions against references of the same samples in the same order."""
         ...
 

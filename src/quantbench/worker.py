@@ -23,6 +23,7 @@ from quantbench.child import Message, serve
 from quantbench.core.config import SweepConfig
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.frozen import Frozen
+from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.quantization import Float32
 from quantbench.core.results import Artifact, Evaluation, Failed, Subject
 from quantbench.core.units import (
@@ -126,7 +127,7 @@ def _prepare(config: SweepConfig) -> Prepared:
         num_parameters=source.num_parameters,
         license=source.license,
         dataset_path=config.dataset.path,
-        dataset_revision=config.dataset.revision,
+        dataset_revision=opened.evaluated.revision,
         eval_fingerprint=opened.evaluated.fingerprint,
         eval_num_rows=opened.evaluated.num_rows,
         num_eval_samples=len(_eval_indices(config, opened)),
@@ -322,6 +323,7 @@ def _time(unit: TimeUnit, root: Path, on_progress: OnProgress) -> CellTimings:
     timings = time_cell(
         specs,
         unit.reference_id,
+        ORIGINAL_ID,
         unit.cell,
         inputs,
         config.time_benchmark_args,

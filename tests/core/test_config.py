@@ -162,7 +162,9 @@ def test_a_wrong_value_is_told_with_what_is_allowed(
 @pytest.mark.parametrize("value", [True, [False, True]])
 def test_aware_training_is_refused_in_words(value: object) -> None:
     if isinstance(value, list):
-        text = problem(edited(benchmarked={"aware_training": value}), "benchmarked.aware_training[1]")
+        text = problem(
+            edited(benchmarked={"aware_training": value}), "benchmarked.aware_training[1]"
+        )
     else:
         text = problem(edited(aware_training=value), "aware_training")
     assert "quantization-aware training is not supported" in text

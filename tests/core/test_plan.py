@@ -147,7 +147,7 @@ def test_a_text_task_is_timed_at_every_batch_size_and_length() -> None:
 
 def test_one_calibration_covers_the_operators_of_all_static_rows() -> None:
     made = plan()
-    (opset, calibration), = made.calibrations
+    ((opset, calibration),) = made.calibrations
     assert calibrated_operators(made, opset, calibration) == ("Add", "MatMul")
 
 

@@ -130,7 +130,7 @@ def _evaluation(unit: EvaluateUnit) -> dict[str, Any]:
         "metrics": {"exact_match": 90.0, "f1": 90.0},
         "sample_ids": [str(n) for n in range(SAMPLES)],
         "clusters": None,
-        "predictions": [{"text": "a", "score": 1.0}] * SAMPLES,
+        "predictions": [{"answer": "a", "score": 1.0}] * SAMPLES,
         "per_sample": {"exact_match": right, "f1": right},
         "seconds": 1.0,
     }

@@ -65,8 +65,8 @@ def test_plan_shows_rows_what_is_inert_or_the_same_and_the_work(
     assert cli.main(["plan", str(SEED)]) == 0
     text = capsys.readouterr().out
     assert "8 rows" in text
-    assert "same as ONNX Runtime fp32" in text
-    assert "same as row 1" in text
+    assert "= ONNX Runtime fp32" in text
+    assert "= row 1" in text
     assert "dynamic quantization has no integer form of Add; rows 1, 2, 3, 4" in text
     assert "evaluate" in text
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from quantbench.analysis.summary import MetricSummary
 from quantbench.core import stats
 from quantbench.core.errors import QuantbenchError
-from quantbench.core.frozen import canonical_json
 from quantbench.core.results import Evaluation
 from quantbench.core.specs import MetricSpec
 
@@ -92,5 +91,5 @@ def compare_metrics(
 def agreement(original: Evaluation, optimized: Evaluation) -> float:
     """The share of samples for which both models answer the same."""
     pairs = zip(original.predictions, optimized.predictions, strict=True)
-    same = sum(canonical_json(old) == canonical_json(new) for old, new in pairs)
+    same = sum(old.answer == new.answer for old, new in pairs)
     return same / len(original.predictions)

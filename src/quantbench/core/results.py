@@ -63,6 +63,18 @@ class Artifact(Frozen):
     max_abs_difference: float | None = None
 
 
+class Prediction(Frozen):
+    """What a model answered for one sample.
+
+    Two models agree on a sample if their `answer` is equal. `name` says it in words where the
+    answer is a number (a class); `score` is the model's own, and differs by rounding.
+    """
+
+    answer: JsonValue
+    name: str | None = None
+    score: float | None = None
+
+
 class Evaluation(Frozen):
     """Accuracy with everything that it was computed from, one entry per sample, in one order.
 
@@ -76,7 +88,7 @@ class Evaluation(Frozen):
     metrics: dict[str, float]
     sample_ids: tuple[str, ...]
     clusters: tuple[str, ...] | None
-    predictions: tuple[JsonValue, ...]
+    predictions: tuple[Prediction, ...]
     per_sample: dict[str, tuple[float, ...]]
     seconds: float
 

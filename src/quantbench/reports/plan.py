@@ -21,7 +21,7 @@ def print_plan_table(plan: Plan, config: SweepConfig, stream: TextIO) -> None:
     table = Table(title=f"{len(plan.rows)} rows", title_justify="left")
     table.add_column("row", justify="right")
     for name in config.benchmarked:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     table.add_column("what is run")
     first: dict[str, int] = {}
     references = {row.reference_id for row in plan.rows}
@@ -30,12 +30,12 @@ def print_plan_table(plan: Plan, config: SweepConfig, stream: TextIO) -> None:
         if row.arm_id is None:
             what = f"[red]refused[/red]: {escape(row.refused or '')}"
         elif row.arm_id in references:
-            what = "[yellow]same as ONNX Runtime fp32[/yellow]: nothing is quantized"
+            what = "[yellow]= ONNX Runtime fp32[/yellow], nothing is quantized"
         elif row.arm_id in first:
-            what = f"[yellow]same as row {first[row.arm_id]}[/yellow]"
+            what = f"[yellow]= row {first[row.arm_id]}[/yellow]"
         else:
             first[row.arm_id] = row.number
-            what = "a file of its own"
+            what = "own file"
         table.add_row(str(row.number), *values, what)
     console.print(table)
     _print_inert(console, plan)
@@ -63,7 +63,8 @@ def _print_inert(console: Console, plan: Plan) -> None:
         note = Inert(parameter=parameter, value="", reason=reason)
         text = _note(parameter, values[parameter, reason], note)
         listed = ", ".join(str(number) for number in rows)
-        console.print(f"  {escape(text)}; rows {listed}", soft_wrap=True)
+        which = f"row {listed}" if len(rows) == 1 else f"rows {listed}"
+        console.print(f"  {escape(text)}; {which}", soft_wrap=True)
 
 
 def _note(parameter: str, values: list[str], note: Inert) -> str:

@@ -25,6 +25,21 @@ Line = dict[str, JsonValue]
 
 _LATENCIES = ("original", "reference", "optimized")
 _RATIOS = ("speedup", "quantization_speedup", "runtime_speedup")
+_WORDS = frozenset({"trial_id", "status", "shares_with", "problem", "inert", "missing"})
+_COUNTS = frozenset(
+    {
+        "row",
+        "num_bytes",
+        "opset",
+        "nodes_quantized",
+        "samples_worse",
+        "samples_better",
+        "num_samples",
+        "batch_size",
+        "input_length",
+        "num_forwards",
+    }
+)
 
 
 def rows_as_json(summary: SweepSummary) -> list[Line]:
@@ -48,10 +63,8 @@ def write_table(summary: SweepSummary, path: Path) -> None:
     lines = [
         {key: _flat(key, value) for key, value in line.items()} for line in rows_as_json(summary)
     ]
-    columns = {key: [line[key] for line in lines] for key in lines[0]}
-    schema = pa.schema([(key, _type(pa, values, key)) for key, values in columns.items()])
-    table = pa.table(columns, schema=schema)
-    pq.write_table(table, path)
+    schema = pa.schema([(key, getattr(pa, _type(key))()) for key in lines[0]])
+    pq.write_table(pa.Table.from_pylist(lines, schema=schema), path)
 
 
 def _row(row: RowSummary, summary: SweepSummary) -> Line:
@@ -125,18 +138,14 @@ def _flat(key: str, value: JsonValue) -> JsonValue:
     return json.dumps(value) if key.startswith("parameter.") else value
 
 
-def _type(pa: object, values: list[JsonValue], key: str) -> object:
-    """The column's type: that of its values, and for a column without any that of its kind."""
-    factory = {bool: "bool_", int: "int64", float: "float64", str: "string"}
-    known = {type(value) for value in values if value is not None}
-    if known <= {int, float} and float in known:
-        name = "float64"
-    elif len(known) == 1:
-        name = factory[known.pop()]
-    else:
-        words = ("status", "shares_with", "problem", "inert", "missing")
-        name = "string" if key in words else "float64"
-    return getattr(pa, name)()
+def _type(key: str) -> str:
+    """A column's Arrow type, by its name: the same for every sweep, whatever is missing."""
+    last = key.rsplit(".", 1)[-1]
+    if key.startswith("parameter.") or last in _WORDS:
+        return "string"
+    if last in _COUNTS:
+        return "int64"
+    return "bool_" if last == "unresolved" else "float64"
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,12 @@ from quantbench.analysis.recommend import recommend
 from quantbench.analysis.summary import ArmSummary, RowSummary, SweepSummary
 from quantbench.reports import wording
 
+# A longer list is cut: the card has it whole.
+_MOST_ITEMS = 3
+
 _STATUS = {
     "measured": "",
-    "shared": "same file as",
+    "shared": "",
     "partial": "partly failed",
     "refused": "refused",
     "failed": "failed",
@@ -28,15 +31,15 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
     table = Table(title=f"{run_dir.name}: {len(summary.rows)} rows", title_justify="left")
     table.add_column("row", justify="right")
     for name in summary.rows[0].parameters:
-        table.add_column(name, overflow="fold")
+        table.add_column(_heading(name), overflow="fold")
     for name in summary.metric_names:
-        table.add_column(f"{name}\nΔ points [95 %]", justify="right")
-    table.add_column("speedup\n[95 %]", justify="right")
+        table.add_column(f"{name}\nΔ points [95 %]", justify="right", no_wrap=True)
+    table.add_column("speedup\n[95 %]", justify="right", no_wrap=True)
     table.add_column("note")
     for row in summary.rows:
         values = [_written(value) for value in row.parameters.values()]
         metrics = [_metric(row.arm, name) for name in summary.metric_names]
-        speedup = wording.ratio(row.arm.speedup) if row.arm is not None else ""
+        speedup = _two_lines(wording.ratio(row.arm.speedup)) if row.arm is not None else ""
         cells = [str(row.number), *values, *metrics, speedup, _note(row)]
         table.add_row(*(escape(cell) for cell in cells))
     console.print(table)
@@ -56,15 +59,30 @@ def _metric(arm: ArmSummary | None, name: str) -> str:
     return f"{found[0].optimized:.3f}\n{wording.drop(found[0])}" if found else ""
 
 
+def _two_lines(ratio: str) -> str:
+    """A ratio above its interval."""
+    return ratio.replace(" [", "\n[").replace(" (", "\n(")
+
+
 def _note(row: RowSummary) -> str:
     if row.refused is not None:
         return f"refused: {row.refused}"
     if row.status == "shared":
-        return f"{_STATUS[row.status]} {row.shares_with}"
+        return f"= {row.shares_with}"
     if row.arm is not None and row.arm.failures:
         return f"{_STATUS[row.status]}: {row.arm.failures[0].error.splitlines()[0]}"
     return _STATUS[row.status]
 
 
+def _heading(name: str) -> str:
+    """A parameter's name, broken where it is long."""
+    return name.replace(".", ".\n").replace("_to_", "_to_\n").replace("_exclusion", "_\nexclusion")
+
+
 def _written(value: object) -> str:
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
+    if not isinstance(value, list | tuple):
+        return str(value)
+    items = [str(item) for item in value]
+    if len(items) > _MOST_ITEMS:
+        items = [*items[: _MOST_ITEMS - 1], f"+{len(items) - _MOST_ITEMS + 1} more"]
+    return ", ".join(items) or "none"

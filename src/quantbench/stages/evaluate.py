@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from quantbench.core.results import Evaluation
+from quantbench.core.results import Evaluation, Prediction
 from quantbench.protocols import Session, TaskRun
 
 
@@ -36,7 +36,7 @@ def evaluate(
         on_sample: called with the number of samples done.
     """
     started = time.perf_counter()
-    predictions: list[JsonValue] = []
+    predictions: list[Prediction] = []
     references: list[JsonValue] = []
     clusters: list[str] = []
     for row in rows:

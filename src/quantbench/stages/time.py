@@ -58,6 +58,7 @@ class _Running:
 def time_cell(
     arms: Sequence[ArmSpec],
     reference_id: str,
+    original_id: str,
     cell: Cell,
     inputs: Inputs,
     args: TimeBenchmarkArgs,
@@ -68,12 +69,13 @@ def time_cell(
 ) -> dict[str, Timing | TimingFailed]:
     """Time all arms in one cell.
 
-    Rounds end when the speed-up of every arm over the reference is known to `args.precision`,
-    or when the next round would pass the budget of `args.duration` seconds for each arm.
+    Rounds end when the ratios of every arm to the reference and to the original are known to
+    `args.precision`, or when the next round would pass the budget of `args.duration` seconds for each arm.
 
     Args:
         arms: what to time, the reference among them.
         reference_id: the arm that runs first and last in each round.
+        original_id: the arm that speed-ups are relative to.
         cell: batch size and input length, for the record.
         inputs: the arrays that every arm is given.
         args: duration, precision and warm-up.
@@ -99,7 +101,15 @@ def time_cell(
             _open(arm, cell, Path(file.name), affinity, args.warmup_runs)
         budget_s = args.duration * len(arms)
         stopped = _rounds(
-            running, reference_id, cell, args.precision, budget_s, shuffle, on_progress, clock
+            running,
+            reference_id,
+            original_id,
+            cell,
+            args.precision,
+            budget_s,
+            shuffle,
+            on_progress,
+            clock,
         )
         return {arm.spec.id: _result(arm, cell, stopped) for arm in running}
 
@@ -133,6 +143,7 @@ def machine_lock(on_progress: Callable[[float, str], None]) -> Iterator[None]:
 def _rounds(
     running: Sequence[_Running],
     reference_id: str,
+    original_id: str,
     cell: Cell,
     precision: float,
     budget_s: float,
@@ -154,7 +165,7 @@ def _rounds(
         number += 1
         now = clock()
         longest_s = max(longest_s, now - round_started)
-        widths = _widths(running, reference_id)
+        widths = _widths(running, reference_id, original_id)
         known = [width for width in widths if width is not None]
         text = f"round {number}"
         if known:
@@ -166,13 +177,20 @@ def _rounds(
             return "budget"
 
 
-def _widths(running: Sequence[_Running], reference_id: str) -> list[float | None]:
+def _widths(running: Sequence[_Running], reference_id: str, original_id: str) -> list[float | None]:
+    """Relative half-widths of the ratios that are printed: to the reference and the original."""
     reference = next(arm for arm in running if arm.spec.id == reference_id)
-    return [
-        stats.relative_half_width(stats.ratio_per_round(arm.blocks, reference.blocks))
+    logs = {
+        arm.spec.id: stats.ratio_per_round(arm.blocks, reference.blocks)
         for arm in running
         if arm.failure is None and arm is not reference
-    ]
+    }
+    original = logs.get(original_id)
+    ratios = list(logs.values())
+    if original is not None:
+        others = (log for arm_id, log in logs.items() if arm_id != original_id)
+        ratios += [stats.subtract_rounds(original, log) for log in others]
+    return [stats.relative_half_width(log) for log in ratios]
 
 
 def _open(

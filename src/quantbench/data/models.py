@@ -1,0 +1,183 @@
+"""Finding a model: bundled, a local directory in transformers layout, or the hub."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from quantbench.core.errors import ConfigError, Problem, UsageError
+from quantbench.core.specs import TaskSpec
+from quantbench.data import model_files
+from quantbench.data.bundled import PREFIX, bundled_directory
+from quantbench.data.hub_model import download
+from quantbench.data.names import is_explicit_path
+
+PARAMETER = "model_name_or_path"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model on this disk, pinned.
+
+    `revision` is the commit on the hub, None for local and bundled models. `digest` is the
+    SHA-256 of the files that matter (see `model_files.digest`). `num_parameters` counts the values
+    of the weight files. `config` is `config.json`.
+    """
+
+    directory: Path
+    revision: str | None
+    digest: str
+    num_parameters: int
+    config: dict[str, Any]
+    model_type: str
+    architecture: str
+    license: str | None
+
+
+def resolve_model(name_or_path: str, revision: str | None) -> ModelSource:
+    """Find a model and, if it is on the hub, download it.
+
+    A directory that exists goes before a hub name. Only safetensors weights are taken: reading
+    pickled ones would run code.
+
+    Args:
+        name_or_path: `bundled:NAME`, a local directory, or a name on the hub.
+        revision: branch, tag or commit on the hub; None for the default branch.
+
+    Raises:
+        UsageError: there is no such model, it cannot be reached, or its files are not usable;
+            the message names the file and says how to get it.
+    """
+    commit: str | None = None
+    if name_or_path.startswith(PREFIX):
+        directory = bundled_directory(name_or_path, PARAMETER) / "model"
+        _refuse_revision(name_or_path, revision, "a model that comes with quantbench")
+        if not directory.is_dir():
+            raise UsageError(
+                f"{name_or_path}: the package's files are missing from {directory}",
+                hint="Install quantbench again.",
+            )
+    elif (local := Path(name_or_path).expanduser()).is_dir():
+        _refuse_revision(name_or_path, revision, "a local directory")
+        directory = local.resolve()
+    elif local.exists():
+        raise UsageError(
+            f"{PARAMETER} = {name_or_path} is a file",
+            hint="Give the directory that holds config.json and model.safetensors.",
+        )
+    elif is_explicit_path(name_or_path):
+        raise UsageError(
+            f"{PARAMETER} = {name_or_path}: there is no such directory",
+            hint="Give a directory with config.json and model.safetensors, or a hub name.",
+        )
+    else:
+        directory, commit = download(name_or_path, revision)
+    return _read(name_or_path, directory, commit)
+
+
+def check_architecture(source: ModelSource, spec: TaskSpec) -> None:
+    """Check that the model has the head of the task.
+
+    Raises:
+        ConfigError: it has another one, with which the answers would be random.
+    """
+    if source.architecture.endswith(spec.architecture_suffix):
+        return
+    problem = Problem(
+        PARAMETER,
+        f"is a {source.architecture}; {spec.name} needs a model that was trained for it, "
+        f"with a name ending in {spec.architecture_suffix}",
+        allowed=f"models that load with {spec.auto_class}",
+    )
+    raise ConfigError("config", [problem])
+
+
+def _refuse_revision(name: str, revision: str | None, what: str) -> None:
+    if revision is not None:
+        raise UsageError(
+            f"model_revision = {revision} means nothing for {name}, {what}",
+            hint="Leave model_revision out: the files are used as they are.",
+        )
+
+
+def _read(name: str, directory: Path, commit: str | None) -> ModelSource:
+    config = _read_config(name, directory)
+    _check_weights(name, directory)
+    architectures = config.get("architectures")
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or not isinstance(architectures, list) or not architectures:
+        missing = "model_type" if not isinstance(model_type, str) else "architectures"
+        raise UsageError(
+            f"{name}: {directory / model_files.CONFIG_FILE} has no {missing}",
+            hint="Save the model with its task's head: model.save_pretrained(directory).",
+        )
+    return ModelSource(
+        directory=directory,
+        revision=commit,
+        digest=model_files.digest(directory),
+        num_parameters=model_files.num_parameters(directory),
+        config=config,
+        model_type=model_type,
+        architecture=str(architectures[0]),
+        license=_license(directory / "README.md"),
+    )
+
+
+def _read_config(name: str, directory: Path) -> dict[str, Any]:
+    path = directory / model_files.CONFIG_FILE
+    if not path.is_file():
+        raise UsageError(
+            f"{name}: there is no config.json in {directory}",
+            hint="A model in transformers layout has one: model.save_pretrained(directory).",
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{name}: {path} is not valid JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise UsageError(f"{name}: {path} is not a JSON object")
+    return config
+
+
+def _check_weights(name: str, directory: Path) -> None:
+    names = model_files.file_names(directory)
+    shards = model_files.missing_shards(directory)
+    if shards:
+        raise UsageError(
+            f"{name}: {model_files.INDEX_FILE} names weights that are missing from {directory}: "
+            + ", ".join(shards),
+            hint="Download the model again.",
+        )
+    if model_files.select(names, model_files.WEIGHT_PATTERNS):
+        return
+    unusable = model_files.select(names, model_files.UNUSABLE_WEIGHTS)
+    if unusable:
+        raise UsageError(
+            f"{name}: the only weights in {directory} are {', '.join(unusable)}, "
+            "which may run code when it is read",
+            hint="If you trust them, load and save the model once with transformers: "
+            "save_pretrained writes model.safetensors.",
+        )
+    raise UsageError(
+        f"{name}: there are no weights (model.safetensors) in {directory}",
+        hint="A model in transformers layout has them: model.save_pretrained(directory).",
+    )
+
+
+def _license(readme: Path) -> str | None:
+    """The license that the model card's front matter names, if it does."""
+    if not readme.is_file():
+        return None
+    text = readme.read_text(encoding="utf-8", errors="replace")
+    match = re.match(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", text, re.DOTALL)
+    try:
+        data = yaml.safe_load(match.group(1)) if match else None
+    except yaml.YAMLError:
+        return None  # a card that cannot be read names no license
+    value = data.get("license") if isinstance(data, dict) else None
+    return str(value) if value is not None else None

@@ -1,0 +1,116 @@
+"""Loading one split of a dataset, checked against the columns that the config names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from quantbench.core.config import DatasetConfig
+from quantbench.core.errors import ConfigError, Problem
+from quantbench.data.fingerprint import fingerprint
+from quantbench.data.names import nearest
+from quantbench.data.sources import Origin, find_source, refuse
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+SplitParameter = Literal["dataset.eval_split", "dataset.calibration_split"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split.
+
+    `rows` has all columns; images decode to PIL. `fingerprint` is of the columns that are used
+    (see `data.fingerprint`). `class_names` has the names of each column of class labels, in the
+    order of their numbers. `origin` and `location` say what was really read, `revision` the
+    commit if it came from the hub.
+    """
+
+    rows: Dataset
+    fingerprint: str
+    num_rows: int
+    columns: tuple[str, ...]
+    class_names: Mapping[str, tuple[str, ...]]
+    origin: Origin
+    location: str
+    revision: str | None
+
+    def label_names(self, column: str) -> tuple[str, ...] | None:
+        """The class names of a column, or None if its values are not numbered classes."""
+        return self.class_names.get(column)
+
+
+def load_split(dataset: DatasetConfig, split: str, config_path: SplitParameter) -> Split:
+    """Load a split.
+
+    Args:
+        dataset: the config's dataset.
+        split: the name of the split.
+        config_path: the parameter that names the split, for messages. Calibration reads inputs
+            only, so a calibration split may be without the reference columns.
+
+    Raises:
+        ConfigError: the dataset, split or columns are not there; all missing columns at once.
+    """
+    from datasets import ClassLabel
+
+    source = find_source(dataset)
+    if split not in source.splits:
+        refuse(
+            dataset,
+            config_path.removeprefix("dataset."),
+            f"no such split in {source.location}",
+            given=split,
+            allowed=", ".join(source.splits) or "none: the dataset is empty",
+            nearest=nearest(split, source.splits),
+        )
+    rows = source.read(split)
+    wanted = _wanted_columns(dataset, with_references=config_path == "dataset.eval_split")
+    _check_columns(dataset, split, wanted, rows.column_names)
+    if len(rows) == 0:
+        parameter = config_path.removeprefix("dataset.")
+        refuse(dataset, parameter, f"the split has no rows in {source.location}", given=split)
+    return Split(
+        rows=rows,
+        fingerprint=fingerprint(rows, list(wanted.values())),
+        num_rows=len(rows),
+        columns=tuple(rows.column_names),
+        class_names={
+            name: tuple(feature.names)
+            for name, feature in rows.features.items()
+            if isinstance(feature, ClassLabel)
+        },
+        origin=source.origin,
+        location=source.location,
+        revision=source.revision,
+    )
+
+
+def _wanted_columns(dataset: DatasetConfig, *, with_references: bool) -> dict[str, str]:
+    """Config parameter to the column that it names."""
+    wanted = {f"dataset.data_keys.{key}": name for key, name in dataset.data_keys.items()}
+    if with_references:
+        wanted |= {f"dataset.ref_keys[{n}]": name for n, name in enumerate(dataset.ref_keys)}
+        if dataset.cluster_key is not None:
+            wanted["dataset.cluster_key"] = dataset.cluster_key
+    return wanted
+
+
+def _check_columns(
+    dataset: DatasetConfig, split: str, wanted: Mapping[str, str], columns: list[str]
+) -> None:
+    problems = [
+        Problem(
+            parameter,
+            f"no such column in the split {split}",
+            given=name,
+            allowed=", ".join(columns),
+            nearest=nearest(name, columns),
+        )
+        for parameter, name in wanted.items()
+        if name not in columns
+    ]
+    if problems:
+        raise ConfigError(f"dataset {dataset.path}", problems)

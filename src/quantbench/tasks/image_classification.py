@@ -1,0 +1,177 @@
+"""Image classification: one class per image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import JsonValue
+
+from quantbench.core.errors import ConfigError, Problem, UsageError
+from quantbench.core.results import Prediction
+from quantbench.core.specs import MetricSpec, TaskSpec
+from quantbench.protocols import Array, Encoded, Inputs, Outputs, Scored
+from quantbench.tasks.labels import align_labels, label_id
+
+# Grey levels beyond 8 bits have no agreed brightness: Pillow would cut them off at 255.
+_DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
+
+
+@dataclass(frozen=True)
+class ImageClassificationRun:
+    """Image classification for one model and one dataset.
+
+    `processor` is the model's PIL image processor. `aligned` maps the dataset's class numbers to
+    the model's, None if the dataset has no class names.
+    """
+
+    processor: Any
+    id2label: Mapping[int, str]
+    aligned: tuple[int, ...] | None
+    image_column: str
+    label_column: str
+
+    def encode(self, row: Mapping[str, Any]) -> tuple[Encoded, ...]:
+        """The image as `pixel_values`, float32 [1, 3, height, width].
+
+        Grey, palette and transparent images become RGB; transparency is dropped, as
+        transformers' own loading of images does.
+
+        Raises:
+            ConfigError: the column holds something else than 8-bit images.
+        """
+        return (Encoded({"pixel_values": self._pixels(row[self.image_column])}, None),)
+
+    def decode(
+        self, row: Mapping[str, Any], encoded: Sequence[Encoded], outputs: Sequence[Outputs]
+    ) -> Prediction:
+        """The class with the highest logit.
+
+        Args:
+            row: the sample.
+            encoded: its one input.
+            outputs: one entry with `logits` [1, classes].
+
+        Returns:
+            As answer the model's class number, with its name and probability. All are None if a logit is not a number, which no label
+            equals: a broken model is wrong, not right by chance.
+        """
+        logits = np.asarray(outputs[0]["logits"][0], dtype=np.float64)
+        if np.isnan(logits).any():
+            return Prediction(answer=None)
+        label = int(np.argmax(logits))
+        total = float(np.exp(logits - logits[label]).sum()) if math.isfinite(logits[label]) else 1.0
+        name = self.id2label.get(label, str(label))
+        return Prediction(answer=label, name=name, score=1.0 / total)
+
+    def reference(self, row: Mapping[str, Any]) -> JsonValue:
+        """The model's class number for the label of a row.
+
+        Raises:
+            ConfigError: the label is no class of the model.
+        """
+        return label_id(row[self.label_column], self.aligned, self.id2label)
+
+    def score(self, predictions: Sequence[Prediction], references: Sequence[Any]) -> Scored:
+        """Accuracy as a fraction; per sample 1.0 (right) or 0.0 (wrong).
+
+        Raises:
+            ValueError: no samples, or not as many references.
+        """
+        if not predictions:
+            raise ValueError("nothing to score: there are no predictions")
+        right = tuple(
+            float(prediction.answer == label)
+            for prediction, label in zip(predictions, references, strict=True)
+        )
+        return Scored({"accuracy": sum(right) / len(right)}, {"accuracy": right})
+
+    def dummy_inputs(
+        self, batch_size: int, input_length: int | None, rng: np.random.Generator
+    ) -> Inputs:
+        """Random images as the model sees them: float32 [batch_size, 3, height, width].
+
+        The size is what the processor makes of any image. `input_length` has no meaning here.
+        """
+        from PIL import Image
+
+        one = self._pixels(Image.new("RGB", (64, 64)))
+        shape = (batch_size, *one.shape[1:])
+        return {"pixel_values": rng.standard_normal(shape, dtype=np.float32)}
+
+    def _pixels(self, image: Any) -> Array:
+        from PIL.Image import Image
+
+        if not isinstance(image, Image) or image.mode in _DEEP_MODES:
+            what = f"{image.mode} images" if isinstance(image, Image) else f"{image!r:.80}"
+            message = (
+                f"the column {self.image_column} holds {what}, not images of 8 bits per channel; "
+                "imagefolder and Parquet files with an image column do"
+            )
+            raise ConfigError("rows", [Problem("dataset.data_keys.primary", message)])
+        if image.mode == "P" and "transparency" in image.info:
+            image = image.convert("RGBA")  # what Pillow asks for, as a palette cannot say it all
+        pixels = self.processor(images=image.convert("RGB"), return_tensors="np")["pixel_values"]
+        return np.ascontiguousarray(pixels, dtype=np.float32)
+
+
+class ImageClassification:
+    """The task, before a model is known."""
+
+    spec = TaskSpec(
+        name="image-classification",
+        data_keys=("primary",),
+        num_ref_keys=1,
+        metrics=(MetricSpec("accuracy", scale=100.0, binary=True),),
+        uses_input_length=False,
+        auto_class="AutoModelForImageClassification",
+        architecture_suffix="ForImageClassification",
+    )
+
+    def open(
+        self,
+        model_dir: Path,
+        task_args: Mapping[str, JsonValue],
+        data_keys: Mapping[str, str],
+        ref_keys: Sequence[str],
+        label_names: Sequence[str] | None,
+    ) -> ImageClassificationRun:
+        """Load the image processor of a model directory and match the classes by name.
+
+        The PIL processor is used where there is a choice, so that results do not depend on
+        whether torchvision is installed.
+
+        Raises:
+            UsageError: there is no image processor.
+            ConfigError: the dataset's classes are not the model's.
+        """
+        from transformers import AutoConfig, AutoImageProcessor
+
+        self.spec.args.model_validate(dict(task_args))
+        try:
+            config = AutoConfig.from_pretrained(
+                model_dir, local_files_only=True, trust_remote_code=False
+            )
+            processor = AutoImageProcessor.from_pretrained(
+                model_dir, backend="pil", local_files_only=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise UsageError(
+                f"the image processor in {model_dir} cannot be loaded: {error}",
+                hint="Save it beside the model: processor.save_pretrained(directory).",
+            ) from error
+        id2label = {int(number): str(name) for number, name in config.id2label.items()}
+        return ImageClassificationRun(
+            processor=processor,
+            id2label=id2label,
+            aligned=align_labels(label_names, id2label),
+            image_column=data_keys["primary"],
+            label_column=ref_keys[0],
+        )
+
+
+TASK = ImageClassification()

@@ -1,0 +1,127 @@
+"""Loading a model's tokenizer, and what of it depends on the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantbench.core.errors import UsageError
+from quantbench.protocols import Array
+
+# Their positions start behind the padding token's number: 514 positions hold 512 tokens.
+_SHIFTED_POSITIONS = frozenset(
+    {"camembert", "data2vec-text", "longformer", "luke", "mpnet", "roberta", "xlm-roberta"}
+    | {"xlm-roberta-xl", "xmod", "ibert", "esm", "roberta-prelayernorm"}
+)
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A fast tokenizer with the limits of its model.
+
+    `fast` is transformers' object. `max_length` is the number of tokens that the model takes,
+    None if nothing limits it. `input_names` are the inputs that the model takes.
+    `ordinary_ids` are the numbers of all tokens that are not special, ascending.
+    """
+
+    fast: Any
+    max_length: int | None
+    input_names: tuple[str, ...]
+    ordinary_ids: Array
+
+    def random_inputs(
+        self, batch_size: int, length: int, rng: np.random.Generator
+    ) -> dict[str, Array]:
+        """Random ordinary tokens, nothing padded: int64 arrays [batch_size, length].
+
+        Raises:
+            UsageError: the model does not take that many tokens.
+        """
+        if self.max_length is not None and length > self.max_length:
+            raise UsageError(
+                f"input_lengths: {length} tokens asked for, but the model takes "
+                f"at most {self.max_length}"
+            )
+        shape = (batch_size, length)
+        values = {
+            "input_ids": rng.choice(self.ordinary_ids, size=shape),
+            "attention_mask": np.ones(shape, dtype=np.int64),
+            "token_type_ids": np.zeros(shape, dtype=np.int64),
+        }
+        return {name: values[name] for name in self.input_names}
+
+
+def load_tokenizer(model_dir: Path) -> Tokenizer:
+    """Load the tokenizer of a model directory.
+
+    Raises:
+        UsageError: there is none, it has no fast form (which tells where tokens stand in the
+            text), or it is not the model's.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        config = AutoConfig.from_pretrained(
+            model_dir, local_files_only=True, trust_remote_code=False
+        )
+        fast = AutoTokenizer.from_pretrained(
+            model_dir, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UsageError(f"the tokenizer in {model_dir} cannot be loaded: {error}") from error
+    if not fast.is_fast:
+        raise UsageError(
+            f"the tokenizer in {model_dir} is a slow one, which cannot tell where tokens stand",
+            hint="Save a tokenizer.json beside the model: use the tokenizer's fast class.",
+        )
+    special = set(fast.all_special_ids)
+    numbers = sorted(set(fast.get_vocab().values()))
+    ordinary = np.array([number for number in numbers if number not in special], dtype=np.int64)
+    # transformers makes a tokenizer of special tokens only where the files are missing.
+    if ordinary.size == 0:
+        raise UsageError(
+            f"the tokenizer in {model_dir} knows no words: its files are missing",
+            hint="Save it beside the model: tokenizer.save_pretrained(directory).",
+        )
+    vocabulary_size = getattr(config, "vocab_size", None)
+    if vocabulary_size is not None and ordinary[-1] >= vocabulary_size:
+        raise UsageError(
+            f"the tokenizer in {model_dir} is not the model's: it has tokens up to number "
+            f"{ordinary[-1]}, the model knows {vocabulary_size} from number 0 on"
+        )
+    return Tokenizer(
+        fast=fast,
+        max_length=_max_length(fast, config),
+        input_names=_input_names(fast, config),
+        ordinary_ids=ordinary,
+    )
+
+
+def _max_length(fast: Any, config: Any) -> int | None:
+    # A tokenizer without a limit says 10^30.
+    limits = [int(fast.model_max_length)] if fast.model_max_length < 10**9 else []
+    positions = getattr(config, "max_position_embeddings", None)
+    if isinstance(positions, int) and positions > 0:
+        if config.model_type in _SHIFTED_POSITIONS:
+            positions -= int(config.pad_token_id or 0) + 1
+        limits.append(positions)
+    return min(limits, default=None)
+
+
+def _input_names(fast: Any, config: Any) -> tuple[str, ...]:
+    """Inputs in the order of the tokenizer's own list.
+
+    A tokenizer can list token types that its model does not take (DistilBERT's is BERT's).
+    """
+    has_types = config.model_type == "xlnet" or (getattr(config, "type_vocab_size", 0) or 0) > 1
+    known = ("input_ids", "attention_mask", *(("token_type_ids",) if has_types else ()))
+    return tuple(name for name in fast.model_input_names if name in known)
+
+
+def to_arrays(encoding: Mapping[str, Any], index: int, names: tuple[str, ...]) -> dict[str, Array]:
+    """One sequence of a tokenizer's answer as int64 arrays [1, length]."""
+    return {name: np.array([encoding[name][index]], dtype=np.int64) for name in names}

@@ -1,0 +1,88 @@
+"""The recommendation: fastest within a margin that the interval must show."""
+
+from __future__ import annotations
+
+import pytest
+from synthetic import QUESTION_ANSWERING, sweep
+
+from quantbench.analysis.compare import summarize
+from quantbench.analysis.recommend import recommend, samples_to_settle
+from quantbench.analysis.summary import MetricSummary, SweepSummary
+from quantbench.core.errors import UsageError
+from quantbench.core.stats import tango_interval
+
+
+@pytest.fixture(scope="module")
+def summary() -> SweepSummary:
+    return summarize(sweep(), QUESTION_ANSWERING)
+
+
+def test_the_margin_is_one_percent_of_the_original(summary: SweepSummary) -> None:
+    assert recommend(summary).margin_points == pytest.approx(0.8)
+
+
+def test_the_fastest_row_shown_to_be_inside_the_margin_wins(summary: SweepSummary) -> None:
+    found = recommend(summary)
+    assert (found.choice, found.row) == ("row", 3)
+    assert "shown to be at most 0.80 points" in found.why
+
+
+def test_a_faster_row_that_is_only_estimated_inside_is_named_with_what_would_settle_it(
+    summary: SweepSummary,
+) -> None:
+    (unsettled,) = recommend(summary).unsettled
+    assert unsettled.row == 4
+    assert unsettled.drop < 0.8 < unsettled.high
+    assert unsettled.samples_to_settle is not None
+    assert 1200 < unsettled.samples_to_settle < 12_000
+
+
+def test_a_wide_margin_admits_the_faster_row(summary: SweepSummary) -> None:
+    found = recommend(summary, max_drop_points=2.0)
+    assert (found.choice, found.row) == ("row", 4)
+
+
+def test_a_margin_that_no_quantized_row_shows_keeps_fp32(summary: SweepSummary) -> None:
+    found = recommend(summary, max_drop_points=0.1)
+    assert found.choice == "reference"
+    assert found.reference_id == "onnxruntime-float32-opset11-level99"
+    assert found.sample_size is not None
+    assert "takes at least" in found.sample_size
+
+
+def test_a_row_without_all_its_cells_is_no_candidate(summary: SweepSummary) -> None:
+    assert recommend(summary, max_drop_points=99.0).row != 7
+
+
+def test_a_negative_margin_is_refused(summary: SweepSummary) -> None:
+    with pytest.raises(UsageError, match="must not be negative"):
+        recommend(summary, max_drop_points=-1.0)
+
+
+def test_without_an_evaluation_of_the_original_nothing_is_recommended(
+    summary: SweepSummary,
+) -> None:
+    assert recommend(summary.model_copy(update={"original": None})).choice == "none"
+
+
+def test_as_many_samples_as_it_says_do_settle_it() -> None:
+    low, high = (100 * end for end in tango_interval(500, 6, 4))
+    metric = MetricSummary(
+        name="accuracy",
+        original=0.9,
+        optimized=0.896,
+        original_points=90.0,
+        drop=0.4,
+        low=low,
+        high=high,
+        method="score",
+        worse=6,
+        better=4,
+        num_samples=500,
+        effective_samples=500.0,
+    )
+    needed = samples_to_settle(metric, 0.9)
+    assert needed is not None
+    scale = needed / 500
+    assert 100 * tango_interval(needed, 6 * scale, 4 * scale)[1] == pytest.approx(0.9, abs=0.01)
+    assert samples_to_settle(metric, 0.4) is None

@@ -1,0 +1,103 @@
+"""The two published cards come out again word for word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from synthetic import IMAGE_CLASSIFICATION, QUESTION_ANSWERING, sweep
+
+from quantbench.analysis.compare import summarize
+from quantbench.core.errors import UsageError
+from quantbench.core.specs import TaskSpec
+from quantbench.reports.card import render_card
+from quantbench.reports.card_parity import render_parity
+from quantbench.reports.published import read_seed_card
+
+DATA = Path(__file__).parents[1] / "data"
+CARDS: list[tuple[str, TaskSpec]] = [
+    ("distilbert-squad", QUESTION_ANSWERING),
+    ("vit-beans", IMAGE_CLASSIFICATION),
+]
+
+
+def texts(name: str) -> tuple[str, str]:
+    return (DATA / f"{name}.card.txt").read_text(), (DATA / f"{name}.json").read_text()
+
+
+@pytest.mark.parametrize("name", [name for name, _ in CARDS])
+def test_a_published_card_is_rendered_as_it_was(name: str) -> None:
+    card, tables = texts(name)
+    rendered = render_parity(read_seed_card(card, tables))
+    assert " ".join(rendered.split()) == " ".join(card.split())
+
+
+def test_tables_are_centred_and_padded_to_the_widest_cell() -> None:
+    lines = render_parity(read_seed_card(*texts("vit-beans"))).splitlines()
+    tables = [line for line in lines if line.startswith("|")]
+    first = tables[:10]
+    assert len({len(line) for line in first}) == 1
+    assert set(first[1]) == set("|: -")
+
+
+def test_the_header_becomes_a_config() -> None:
+    config = read_seed_card(*texts("distilbert-squad")).config
+    assert config.backend == "sagemaker-training"
+    assert config.backend_args["instance_type"] == "ml.g4dn.2xlarge"
+    assert config.max_eval_samples == 1000
+    assert config.calibration.num_calibration_samples == 100
+    assert config.framework_args.opset == 11
+    assert config.batch_sizes == (1, 4, 8)
+    assert config.input_lengths == (32, 64, 128)
+    assert list(config.benchmarked) == [
+        "quantization_approach",
+        "operators_to_quantize",
+        "node_exclusion",
+    ]
+
+
+@pytest.mark.parametrize(("name", "task"), CARDS)
+def test_an_imported_card_has_a_default_form_without_invented_intervals(
+    name: str, task: TaskSpec
+) -> None:
+    result = read_seed_card(*texts(name))
+    card = render_card(result, task)
+    assert "no intervals, and nothing is recommended" in card
+    assert "[95 %]" not in card
+    assert "speedup of means" in card
+    assert len(summarize(result, task).rows) == 8
+
+
+def test_speedups_of_an_imported_card_are_ratios_of_its_means() -> None:
+    summary = summarize(read_seed_card(*texts("distilbert-squad")), QUESTION_ANSWERING)
+    arm = summary.rows[0].arm
+    assert arm is not None
+    cell = arm.cells[0]
+    assert cell.speedup is not None
+    assert cell.speedup.value == pytest.approx(47.87 / 7.23)
+    assert (cell.speedup.low, cell.speedup.high) == (None, None)
+    assert arm.metrics[0].drop == pytest.approx(1.7)
+
+
+def test_a_measured_sweep_has_no_published_form() -> None:
+    with pytest.raises(UsageError, match="only an imported card"):
+        render_parity(sweep())
+
+
+def test_a_text_that_is_no_card_is_refused() -> None:
+    _, tables = texts("vit-beans")
+    with pytest.raises(UsageError, match="header could not be read"):
+        read_seed_card("# A model", tables)
+
+
+def test_tables_that_are_not_the_cards_are_refused() -> None:
+    card, tables = texts("vit-beans")
+    with pytest.raises(UsageError, match="not JSON"):
+        read_seed_card(card, "{")
+    with pytest.raises(UsageError, match="must hold"):
+        read_seed_card(card, "[]")
+    data = json.loads(tables)
+    del data["accuracy"][0]["per_channel"]
+    with pytest.raises(UsageError, match="does not fit"):
+        read_seed_card(card, json.dumps(data))

@@ -1,0 +1,204 @@
+"""What every task does, whatever it is about: `protocols.Task` and `protocols.TaskRun`."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from quantbench.core.errors import UsageError
+from quantbench.protocols import Task, TaskRun
+from quantbench.tasks.image_classification import TASK as IMAGES
+from quantbench.tasks.question_answering import TASK as QUESTIONS
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task, its columns, rows, and what a model would answer to inputs."""
+
+    task: Task
+    model: str
+    task_args: dict[str, Any]
+    data_keys: dict[str, str]
+    ref_keys: tuple[str, ...]
+    label_names: tuple[str, ...] | None
+    rows: tuple[dict[str, Any], ...]
+    outputs: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+def span_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Logits that depend on each token and its place alone."""
+    ids = inputs["input_ids"].astype(np.float32)
+    places = np.arange(ids.shape[1], dtype=np.float32)
+    return {"start_logits": np.sin(ids * 7 + places), "end_logits": np.cos(ids * 3 + places)}
+
+
+def class_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The mean of each colour."""
+    return {"logits": inputs["pixel_values"].mean(axis=(2, 3))}
+
+
+QA_CASE = Case(
+    task=QUESTIONS,
+    model="reader_dir",
+    task_args={"max_seq_length": 32, "doc_stride": 8},
+    data_keys={"question": "q", "context": "c"},
+    ref_keys=("answers",),
+    label_names=None,
+    rows=(
+        {"q": "who built the bridge?", "c": "the engineer", "answers": {"text": ["engineer"]}},
+        {"q": "what is long?", "c": "the river is long. " * 12, "answers": ["river", "the river"]},
+    ),
+    outputs=span_logits,
+)
+IMAGE_CASE = Case(
+    task=IMAGES,
+    model="classifier_dir",
+    task_args={},
+    data_keys={"primary": "picture"},
+    ref_keys=("label",),
+    label_names=("leaf_spot", "healthy", "bean_rust"),
+    rows=(
+        {"picture": Image.new("RGB", (5, 9), "red"), "label": 2},
+        {"picture": Image.new("RGB", (30, 3), "blue"), "label": 1},
+    ),
+    outputs=class_logits,
+)
+
+
+@pytest.fixture(params=[QA_CASE, IMAGE_CASE], ids=lambda case: case.task.spec.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+@pytest.fixture
+def model_dir(case: Case, request: pytest.FixtureRequest) -> Path:
+    return request.getfixturevalue(case.model)
+
+
+@pytest.fixture
+def run(case: Case, model_dir: Path) -> TaskRun:
+    return case.task.open(
+        model_dir, case.task_args, case.data_keys, case.ref_keys, case.label_names
+    )
+
+
+def predict(case: Case, run: TaskRun) -> list[Any]:
+    predictions = []
+    for row in case.rows:
+        encoded = run.encode(row)
+        outputs = [case.outputs(dict(part.inputs)) for part in encoded]
+        predictions.append(run.decode(row, encoded, outputs))
+    return predictions
+
+
+def test_the_spec_names_what_the_config_must_give(case: Case) -> None:
+    spec = case.task.spec
+    assert set(spec.data_keys) == set(case.data_keys)
+    assert spec.num_ref_keys == len(case.ref_keys)
+    assert spec.metrics
+    assert spec.args.model_validate(case.task_args)
+
+
+def test_an_input_is_one_sample_of_int64_or_float32(case: Case, run: TaskRun) -> None:
+    for row in case.rows:
+        encoded = run.encode(row)
+        assert encoded
+        for part in encoded:
+            assert part.inputs
+            for array in part.inputs.values():
+                assert array.shape[0] == 1
+                assert array.dtype in (np.int64, np.float32)
+
+
+def test_nothing_is_padded(case: Case, run: TaskRun) -> None:
+    for row in case.rows:
+        for part in run.encode(row):
+            assert np.all(part.inputs.get("attention_mask", np.ones(1)) == 1)
+
+
+def test_encoding_a_row_gives_the_same_whatever_was_encoded_before(
+    case: Case, run: TaskRun
+) -> None:
+    first = run.encode(case.rows[0])
+    run.encode(case.rows[1])
+    again = run.encode(case.rows[0])
+    for one, other in zip(first, again, strict=True):
+        assert one.inputs.keys() == other.inputs.keys()
+        for name in one.inputs:
+            np.testing.assert_array_equal(one.inputs[name], other.inputs[name])
+
+
+def test_predictions_and_references_are_json(case: Case, run: TaskRun) -> None:
+    answers = [prediction.answer for prediction in predict(case, run)]
+    values = [answers, [run.reference(row) for row in case.rows]]
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+
+
+def test_scores_cover_every_metric_and_every_sample(case: Case, run: TaskRun) -> None:
+    predictions = predict(case, run)
+    scored = run.score(predictions, [run.reference(row) for row in case.rows])
+    names = {metric.name for metric in case.task.spec.metrics}
+    assert set(scored.metrics) == set(scored.per_sample) == names
+    for metric in case.task.spec.metrics:
+        values = scored.per_sample[metric.name]
+        assert len(values) == len(case.rows)
+        assert all(0 <= value <= 1 for value in values)
+        if metric.binary:
+            assert set(values) <= {0.0, 1.0}
+        points = scored.metrics[metric.name] * metric.scale
+        assert points == pytest.approx(100 * sum(values) / len(values))
+
+
+def test_scoring_nothing_or_unequal_numbers_is_an_error(case: Case, run: TaskRun) -> None:
+    predictions = predict(case, run)
+    with pytest.raises(ValueError, match="nothing to score"):
+        run.score([], [])
+    with pytest.raises(ValueError, match="zip"):
+        run.score(predictions, [run.reference(case.rows[0])])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_dummy_inputs_are_like_encoded_ones(case: Case, run: TaskRun, batch_size: int) -> None:
+    length = 20 if case.task.spec.uses_input_length else None
+    dummy = run.dummy_inputs(batch_size, length, np.random.default_rng(0))
+    (encoded, *_) = run.encode(case.rows[0])
+    assert dummy.keys() == encoded.inputs.keys()
+    for name, array in dummy.items():
+        assert array.dtype == encoded.inputs[name].dtype
+        assert array.shape[0] == batch_size
+        assert array.ndim == encoded.inputs[name].ndim
+        if length is not None:
+            assert array.shape[1] == length
+
+
+def test_dummy_inputs_depend_on_the_generator_alone(case: Case, run: TaskRun) -> None:
+    length = 20 if case.task.spec.uses_input_length else None
+    one, same, other = (
+        run.dummy_inputs(2, length, np.random.default_rng(seed)) for seed in (0, 0, 1)
+    )
+    assert all(np.array_equal(one[name], same[name]) for name in one)
+    assert any(not np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_unknown_arguments_are_refused(case: Case, model_dir: Path) -> None:
+    with pytest.raises(ValueError, match="Extra inputs are not permitted"):
+        case.task.open(model_dir, {"surprise": 1}, case.data_keys, case.ref_keys, None)
+
+
+def test_a_directory_without_the_files_of_the_task_is_refused(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        case.task.open(tmp_path, {}, case.data_keys, case.ref_keys, None)
+
+
+def test_knowing_a_task_loads_no_model_library(case: Case) -> None:
+    module = type(case.task).__module__
+    code = f"import sys, {module}; print(sorted({{'torch', 'transformers'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
