@@ -37,9 +37,7 @@ def main() -> None:
     print(f"{'command':40} {'median s':>9} {'min s':>7} {'max s':>7} {'× python':>9}")
     for name, values in seconds.items():
         median = statistics.median(values)
-        print(
-            f"{name:40} {median:9.3f} {min(values):7.3f} {max(values):7.3f} {median / base:9.1f}"
-        )
+        print(f"{name:40} {median:9.3f} {min(values):7.3f} {max(values):7.3f} {median / base:9.1f}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,11 @@ AUTO_CLASS = {
     "vit": "AutoModelForImageClassification",
 }
 KINDS = tuple(AUTO_CLASS)
+# DistilBERT-base.
+BASE = {
+    "vocab_size": 30522, "dim": 768, "hidden_dim": 3072, "n_layers": 6, "n_heads": 12,
+    "max_position_embeddings": 512,
+}  # fmt: skip
 OPSETS = (11, 13, 14, 17, 18)
 
 

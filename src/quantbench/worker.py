@@ -306,12 +306,12 @@ def _evaluate(unit: EvaluateUnit, root: Path, on_progress: OnProgress) -> Evalua
 
 
 def _time(unit: TimeUnit, root: Path, on_progress: OnProgress) -> CellTimings:
-    from quantbench.stages.time import ArmSpec, time_cell
+    from quantbench.stages.time import ArmSpec, Comparison, time_cell
 
     config, opened = unit.config, _opened(unit.config, unit.subject)
     rng = np.random.default_rng(config.seed)
     inputs = opened.task.dummy_inputs(unit.cell.batch_size, unit.cell.input_length, rng)
-    specs = [
+    arms = tuple(
         ArmSpec(
             id=arm.id,
             framework=arm.framework,
@@ -319,12 +319,9 @@ def _time(unit: TimeUnit, root: Path, on_progress: OnProgress) -> CellTimings:
             options=_session_options(config, arm.optimization_level, unit.num_threads),
         )
         for arm, key in unit.arms
-    ]
+    )
     timings = time_cell(
-        specs,
-        unit.reference_id,
-        ORIGINAL_ID,
-        unit.cell,
+        Comparison(unit.cell, arms, unit.reference_id, ORIGINAL_ID),
         inputs,
         config.time_benchmark_args,
         environment.pinned_cpus(unit.num_threads),

@@ -13,7 +13,7 @@ from quantbench.core.results import Timing, TimingFailed
 from quantbench.protocols import SessionOptions
 from quantbench.stages import time as timing
 from quantbench.stages.arm import run_block, warm_up
-from quantbench.stages.time import ArmSpec, round_order, time_cell
+from quantbench.stages.time import ArmSpec, Comparison, round_order, time_cell
 
 CELL = Cell(batch_size=1, input_length=None)
 
@@ -52,7 +52,8 @@ def arms(model: Path, *names: str) -> list[ArmSpec]:
 def run(specs: list[ArmSpec], **changes: Any) -> dict[str, Timing | TimingFailed]:
     args = TimeBenchmarkArgs(**{"duration": 0.02, "warmup_runs": 2} | changes)
     inputs = {"x": np.ones((1, 64), dtype=np.float32)}
-    return time_cell(specs, "reference", CELL, inputs, args, None, 0, lambda *_: None)
+    comparison = Comparison(CELL, tuple(specs), "reference", "a")
+    return time_cell(comparison, inputs, args, None, 0, lambda *_: None)
 
 
 def test_the_reference_runs_first_and_last_and_the_others_in_changing_order() -> None:
@@ -123,10 +124,14 @@ def test_nothing_else_is_timed_on_the_machine_meanwhile(
     import fcntl
 
     monkeypatch.setattr(timing.tempfile, "gettempdir", lambda: str(tmp_path))
-    with timing.machine_lock(lambda *_: None):
-        with (tmp_path / "quantbench-timing.lock").open() as other, pytest.raises(BlockingIOError):
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with (tmp_path / "quantbench-timing.lock").open() as other:
+    lock = tmp_path / "quantbench-timing.lock"
+    with (
+        timing.machine_lock(lambda *_: None),
+        lock.open() as other,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with lock.open() as other:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from quantbench.core.results import Prediction
 from quantbench.core.errors import ConfigError, UsageError
+from quantbench.core.results import Prediction
 from quantbench.protocols import Array, Encoded
 from quantbench.tasks.question_answering import TASK, QuestionAnsweringRun
 
@@ -217,8 +217,6 @@ def test_predictions_do_not_depend_on_neighbours_or_padding(
     logits = forward(batch)
     together = [{name: logits[name][n : n + 1] for name in logits} for n in range(len(encoded))]
     one, other = (run.decode(sample, encoded, outputs) for outputs in (alone, together))
-    assert isinstance(one, dict)
-    assert isinstance(other, dict)
     assert one.answer == other.answer != ""
     assert one.score == pytest.approx(other.score, abs=1e-4)
 

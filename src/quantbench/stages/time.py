@@ -44,6 +44,20 @@ class ArmSpec:
     options: SessionOptions
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What is timed together: all arms in one cell.
+
+    `reference_id` is the arm that runs first and last in each round, `original_id` the one that
+    speed-ups are relative to.
+    """
+
+    cell: Cell
+    arms: tuple[ArmSpec, ...]
+    reference_id: str
+    original_id: str
+
+
 @dataclass
 class _Running:
     """An arm with its process, while a cell is being timed."""
@@ -56,10 +70,7 @@ class _Running:
 
 
 def time_cell(
-    arms: Sequence[ArmSpec],
-    reference_id: str,
-    original_id: str,
-    cell: Cell,
+    comparison: Comparison,
     inputs: Inputs,
     args: TimeBenchmarkArgs,
     affinity: Sequence[int] | None,
@@ -70,13 +81,11 @@ def time_cell(
     """Time all arms in one cell.
 
     Rounds end when the ratios of every arm to the reference and to the original are known to
-    `args.precision`, or when the next round would pass the budget of `args.duration` seconds for each arm.
+    `args.precision`, or when the next round would pass the budget of `args.duration` seconds for
+    each arm.
 
     Args:
-        arms: what to time, the reference among them.
-        reference_id: the arm that runs first and last in each round.
-        original_id: the arm that speed-ups are relative to.
-        cell: batch size and input length, for the record.
+        comparison: the arms, and which of them the others are compared with.
         inputs: the arrays that every arm is given.
         args: duration, precision and warm-up.
         affinity: processors to bind every arm to, None to leave it to the system.
@@ -87,30 +96,20 @@ def time_cell(
     Returns:
         By arm id, raw times or why there are none.
     """
-    shuffle = random.Random(seed)  # noqa: S311 - an order, not a secret
+    cell = comparison.cell
     with contextlib.ExitStack() as stack:
         stack.enter_context(machine_lock(on_progress))
         file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".npz"))
         np.savez(file, allow_pickle=False, **inputs)
         file.flush()
-        running = [_Running(arm, Child(ARM_MODULE, _environment(arm))) for arm in arms]
+        running = [_Running(arm, Child(ARM_MODULE, _environment(arm))) for arm in comparison.arms]
         for arm in running:
             stack.callback(arm.child.close)
         for number, arm in enumerate(running):
             on_progress(0.0, f"starting and warming up {number + 1} of {len(running)}")
             _open(arm, cell, Path(file.name), affinity, args.warmup_runs)
-        budget_s = args.duration * len(arms)
-        stopped = _rounds(
-            running,
-            reference_id,
-            original_id,
-            cell,
-            args.precision,
-            budget_s,
-            shuffle,
-            on_progress,
-            clock,
-        )
+        shuffle = random.Random(seed)  # noqa: S311 - an order, not a secret
+        stopped = _rounds(running, comparison, args, shuffle, on_progress, clock)
         return {arm.spec.id: _result(arm, cell, stopped) for arm in running}
 
 
@@ -142,54 +141,48 @@ def machine_lock(on_progress: Callable[[float, str], None]) -> Iterator[None]:
 
 def _rounds(
     running: Sequence[_Running],
-    reference_id: str,
-    original_id: str,
-    cell: Cell,
-    precision: float,
-    budget_s: float,
+    comparison: Comparison,
+    args: TimeBenchmarkArgs,
     shuffle: random.Random,
     on_progress: Callable[[float, str], None],
     clock: Callable[[], float],
 ) -> str:
+    """Run rounds until all is precise or the budget is spent; says which."""
     by_id = {arm.spec.id: arm for arm in running}
+    budget_s = args.duration * len(running)
     started = clock()
     number = 0
     longest_s = 0.0
     while True:
         alive = [arm.spec.id for arm in running if arm.failure is None]
-        if reference_id not in alive or len(alive) < 2:
+        if comparison.reference_id not in alive or len(alive) < 2:
             return "budget"
         round_started = clock()
-        for position, arm_id in enumerate(round_order(alive, reference_id, shuffle)):
-            _block(by_id[arm_id], cell, number, position)
+        order = round_order(alive, comparison.reference_id, shuffle)
+        for position, arm_id in enumerate(order):
+            _block(by_id[arm_id], comparison.cell, number, position)
         number += 1
         now = clock()
         longest_s = max(longest_s, now - round_started)
-        widths = _widths(running, reference_id, original_id)
+        widths = _widths(running, comparison)
         known = [width for width in widths if width is not None]
-        text = f"round {number}"
-        if known:
-            text += f", ±{100 * max(known):.1f} %"
-        on_progress(min(1.0, (now - started) / budget_s), text)
-        if widths and all(width is not None and width <= precision for width in widths):
+        width_text = f", ±{100 * max(known):.1f} %" if known else ""
+        on_progress(min(1.0, (now - started) / budget_s), f"round {number}{width_text}")
+        if widths and len(known) == len(widths) and max(known) <= args.precision:
             return "precise"
         if now - started + longest_s > budget_s:
             return "budget"
 
 
-def _widths(running: Sequence[_Running], reference_id: str, original_id: str) -> list[float | None]:
+def _widths(running: Sequence[_Running], comparison: Comparison) -> list[float | None]:
     """Relative half-widths of the ratios that are printed: to the reference and the original."""
-    reference = next(arm for arm in running if arm.spec.id == reference_id)
-    logs = {
-        arm.spec.id: stats.ratio_per_round(arm.blocks, reference.blocks)
-        for arm in running
-        if arm.failure is None and arm is not reference
-    }
-    original = logs.get(original_id)
+    blocks = {arm.spec.id: arm.blocks for arm in running if arm.failure is None}
+    reference = blocks.pop(comparison.reference_id, [])
+    logs = {arm_id: stats.ratio_per_round(found, reference) for arm_id, found in blocks.items()}
     ratios = list(logs.values())
-    if original is not None:
-        others = (log for arm_id, log in logs.items() if arm_id != original_id)
-        ratios += [stats.subtract_rounds(original, log) for log in others]
+    if comparison.original_id in logs:
+        original = logs.pop(comparison.original_id)
+        ratios += [stats.subtract_rounds(original, log) for log in logs.values()]
     return [stats.relative_half_width(log) for log in ratios]
 
 

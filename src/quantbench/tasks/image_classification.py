@@ -57,8 +57,9 @@ class ImageClassificationRun:
             outputs: one entry with `logits` [1, classes].
 
         Returns:
-            As answer the model's class number, with its name and probability. All are None if a logit is not a number, which no label
-            equals: a broken model is wrong, not right by chance.
+            As answer the model's class number, with its name and probability. All are None if a
+            logit is not a number, which no label equals: a broken model is wrong, not right by
+            chance.
         """
         logits = np.asarray(outputs[0]["logits"][0], dtype=np.float64)
         if np.isnan(logits).any():

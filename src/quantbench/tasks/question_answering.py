@@ -87,8 +87,9 @@ class QuestionAnsweringRun:
             outputs: per window, `start_logits` and `end_logits`, each [1, length or more].
 
         Returns:
-            As answer the text as it stands in the context, as score the sum of the two logits. If no span is valid the text is empty and the score 0 (`run_qa` writes
-            the word "empty").
+            As answer the text as it stands in the context, as score the sum of the two logits.
+            If no span is valid the text is empty and the score 0 (`run_qa` writes the word
+            "empty").
         """
         span = best_span(
             [part.context for part in encoded],

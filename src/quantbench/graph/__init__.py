@@ -1,0 +1,1 @@
+"""Looking at ONNX graphs: semantic patterns, digests, what happened to which nodes."""

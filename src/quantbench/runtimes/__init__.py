@@ -1,0 +1,1 @@
+"""Runtimes: each opens an artifact, binds inputs, runs it and closes it."""

@@ -1,0 +1,137 @@
+"""Quantization: an exported file and a scheme in, a quantized file out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from quantbench.core.errors import QuantbenchError
+from quantbench.core.quantization import Dynamic, Static
+from quantbench.core.results import NodeCounts
+from quantbench.graph.counts import default_opset, node_counts
+from quantbench.graph.digest import graph_digest
+from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
+
+
+@dataclass(frozen=True)
+class QuantizeFacts:
+    """What was written.
+
+    `nodes` by operator type that was to be quantized; `exclusion_matches` the number of nodes
+    that each exclusion of the scheme describes in the exported graph; `opset` and `graph_digest`
+    of the quantized file.
+    """
+
+    opset: int
+    graph_digest: str
+    nodes: Mapping[str, NodeCounts]
+    exclusion_matches: Mapping[str, int]
+
+
+def quantize_model(
+    exported: Path, scheme: Dynamic | Static, ranges: Path | None, output: Path
+) -> QuantizeFacts:
+    """Quantize a model with ONNX Runtime.
+
+    Dynamic: integer operators (QOperator), weights int8, activations uint8 whose scale is found
+    at run time. Static: QDQ, weights and activations int8, ranges from calibration. Excluded
+    nodes are named one by one to the quantizer, in both.
+
+    Args:
+        exported: ONNX file; it is not touched.
+        scheme: what to quantize.
+        ranges: the file of `collect_ranges` over at least the scheme's operators; None for dynamic.
+        output: the file to write. It may still be one that the runtime refuses: see `check_file`.
+
+    Raises:
+        QuantbenchError: ranges are missing, or superfluous, or the quantizer failed.
+    """
+    if isinstance(scheme, Static) and ranges is None:
+        raise QuantbenchError("static quantization needs the ranges of a calibration")
+    if isinstance(scheme, Dynamic) and ranges is not None:
+        raise QuantbenchError("dynamic quantization finds its ranges at run time: give none")
+    model = with_node_names(onnx.load(exported))
+    found = find_exclusions(model)
+    wanted = {name: found[name] for name in scheme.node_exclusion}
+    excluded = sorted(matched_names(found, scheme.node_exclusion))
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".quantize-") as folder:
+        # Shape inference writes beside its input, hence a copy of our own.
+        source, target = Path(folder) / "named.onnx", Path(folder) / "quantized.onnx"
+        onnx.save(model, source)
+        try:
+            with _quiet():
+                _run_quantizer(source, target, scheme, ranges, excluded)
+        except Exception as error:  # The quantizer raises bare exceptions of many kinds.
+            raise QuantbenchError(
+                f"ONNX Runtime cannot quantize {', '.join(scheme.operators)} "
+                f"({scheme.approach}): {type(error).__name__}: {error}"
+            ) from error
+        quantized = onnx.load(target)
+        target.replace(output)
+    return QuantizeFacts(
+        opset=default_opset(quantized),
+        graph_digest=graph_digest(quantized),
+        nodes=node_counts(model, quantized, wanted, scheme.operators),
+        exclusion_matches={name: len(names) for name, names in wanted.items()},
+    )
+
+
+def _run_quantizer(
+    source: Path, target: Path, scheme: Dynamic | Static, ranges: Path | None, excluded: list[str]
+) -> None:
+    from onnxruntime.quantization import (
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_dynamic,
+        quantize_static,
+    )
+
+    if isinstance(scheme, Dynamic):
+        quantize_dynamic(
+            source,
+            target,
+            op_types_to_quantize=list(scheme.operators),
+            per_channel=scheme.per_channel,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=excluded,
+        )
+        return
+    quantize_static(
+        source,
+        target,
+        calibration_data_reader=None,
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=list(scheme.operators),
+        per_channel=scheme.per_channel,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=excluded,
+        calibrate_method=CalibrationMethod.MinMax,
+        calibration_cache_path=ranges,
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back the advice that the quantizer gives through the root logger on every call."""
+
+    def not_quantizer(record: logging.LogRecord) -> bool:
+        return "onnxruntime" not in Path(record.pathname).parts
+
+    root = logging.getLogger()
+    # With a handler there, logging.warning() does not install one that prints to stderr for good.
+    handler = logging.NullHandler()
+    root.addHandler(handler)
+    root.addFilter(not_quantizer)
+    try:
+        yield
+    finally:
+        root.removeFilter(not_quantizer)
+        root.removeHandler(handler)

@@ -1,0 +1,177 @@
+"""The whole path on the bundled trained models: config in, results and card out."""
+
+import importlib.resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from quantbench import cli, registry, run_dir
+from quantbench.core.plan import ORIGINAL_ID
+from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
+
+# A few samples and rounds: enough for every stage to do its work, not for good numbers.
+SHORT: dict[str, Any] = {
+    "max_eval_samples": 24,
+    "batch_sizes": [1],
+    "time_benchmark_args": {"duration": 0.5, "warmup_runs": 2},
+}
+
+
+def demo_config(name: str, **changes: Any) -> str:
+    text = (importlib.resources.files("quantbench.demo") / f"demo-{name}.yaml").read_text()
+    return yaml.safe_dump(yaml.safe_load(text) | SHORT | changes, sort_keys=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sweeps")
+
+
+def run(folder: Path, name: str, text: str) -> int:
+    path = folder / f"{name}.yaml"
+    path.write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUANTBENCH_STORE", str(folder / "store"))
+        return cli.main(["run", str(path), "--out", str(folder / name), "--quiet"])
+
+
+@pytest.fixture(scope="module")
+def questions(folder: Path) -> SweepResult:
+    text = demo_config("questions", input_lengths=[32], calibration={"num_calibration_samples": 10})
+    assert run(folder, "questions", text) == 0
+    return run_dir.load_run(folder / "questions", registry.catalog())
+
+
+@pytest.fixture(scope="module")
+def digits(folder: Path) -> SweepResult:
+    assert run(folder, "digits", demo_config("digits")) == 0
+    return run_dir.load_run(folder / "digits", registry.catalog())
+
+
+def artifact(result: SweepResult, number: int) -> Artifact:
+    assert result.plan is not None
+    arm_id = result.plan.rows[number - 1].arm_id
+    assert arm_id is not None
+    found = result.arm(arm_id).artifact
+    assert isinstance(found, Artifact)
+    return found
+
+
+def test_every_row_of_both_grids_is_evaluated_and_timed(
+    questions: SweepResult, digits: SweepResult
+) -> None:
+    for result in (questions, digits):
+        assert result.plan is not None
+        assert len(result.plan.rows) == 8
+        for row in result.plan.rows:
+            assert row.arm_id is not None
+            found = result.arm(row.arm_id)
+            assert isinstance(found.evaluation, Evaluation)
+            assert found.evaluation.num_samples == 24
+            assert [isinstance(timing, Timing) for timing in found.timings] == [True]
+
+
+def test_onnx_runtime_fp32_answers_as_pytorch_does(
+    questions: SweepResult, digits: SweepResult
+) -> None:
+    for result in (questions, digits):
+        assert result.plan is not None
+        reference_id = result.plan.rows[0].reference_id
+        assert reference_id is not None
+        original = result.arm(ORIGINAL_ID).evaluation
+        reference = result.arm(reference_id).evaluation
+        assert isinstance(original, Evaluation)
+        assert isinstance(reference, Evaluation)
+        assert [item.answer for item in original.predictions] == [
+            item.answer for item in reference.predictions
+        ]
+        assert original.metrics == reference.metrics
+
+
+def test_the_bundled_models_are_good_enough_for_quantization_to_show(
+    questions: SweepResult, digits: SweepResult
+) -> None:
+    found = questions.arm(ORIGINAL_ID).evaluation
+    assert isinstance(found, Evaluation)
+    assert found.metrics["exact_match"] >= 70  # of 24; all 500 are held to 80 where they are made
+    found = digits.arm(ORIGINAL_ID).evaluation
+    assert isinstance(found, Evaluation)
+    assert found.metrics["accuracy"] >= 0.9
+
+
+def test_the_file_has_the_opset_that_was_asked_for(
+    questions: SweepResult, digits: SweepResult
+) -> None:
+    assert {artifact(result, n).opset for result in (questions, digits) for n in (1, 4, 8)} == {11}
+
+
+def test_dynamic_rows_have_integer_matmuls_and_no_qdq(questions: SweepResult) -> None:
+    executed = artifact(questions, 1).executed_nodes["1"]
+    assert executed["MatMulInteger"] > 0
+    assert "DequantizeLinear" not in executed
+
+
+def test_exclusions_keep_adds_out_of_static_rows_and_are_counted(questions: SweepResult) -> None:
+    with_exclusions, without = artifact(questions, 7), artifact(questions, 8)
+    assert set(with_exclusions.exclusion_matches) == {
+        "layernorm", "gelu", "residual", "gather", "softmax",
+    }  # fmt: skip
+    assert all(count > 0 for count in with_exclusions.exclusion_matches.values())
+    excluded, every = with_exclusions.nodes["Add"], without.nodes["Add"]
+    assert every.quantized == every.total
+    assert excluded.excluded > 0
+    assert excluded.quantized == excluded.total - excluded.excluded
+
+
+def test_all_arms_have_the_same_number_of_threads(questions: SweepResult) -> None:
+    assert questions.environment is not None
+    threads = {
+        timing.process.num_threads
+        for arm in questions.arms
+        for timing in arm.timings
+        if isinstance(timing, Timing)
+    }
+    assert threads == {questions.environment.num_threads}
+
+
+def test_the_card_has_every_row_and_the_picture(folder: Path, questions: SweepResult) -> None:
+    card = (folder / "questions" / "README.md").read_text()
+    for heading in ("# Evaluation", "## Non-time metrics", "## Time metrics", "# Environment"):
+        assert f"\n{heading}\n" in card
+    assert "Below, time metrics for batch size = 1, input length = 32." in card
+    assert (folder / "questions" / "plots" / "accuracy_speed-light.svg").exists()
+    assert str(folder) not in card  # no path of this machine
+
+
+def test_a_second_run_takes_files_and_predictions_from_the_store(
+    folder: Path, digits: SweepResult
+) -> None:
+    assert run(folder, "digits-again", demo_config("digits")) == 0
+    again = run_dir.load_run(folder / "digits-again", registry.catalog())
+    for before, after in zip(digits.arms, again.arms, strict=True):
+        assert before.artifact == after.artifact  # the seconds of its making included
+        assert before.evaluation == after.evaluation
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"dataset": {"eval_split": "validaton"}}, "did you mean 'validation'?"),
+        ({"dataset": {"data_keys": {"primary": "picture"}}}, "dataset.data_keys.primary"),
+        ({"model_name_or_path": "bundled:questions"}, "ForImageClassification"),
+        ({"model_name_or_path": "./nowhere"}, "nowhere"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_anything_is_written(
+    folder: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], told: str
+) -> None:
+    config = yaml.safe_load(demo_config("digits"))
+    for name, value in changes.items():
+        config[name] = config[name] | value if isinstance(value, dict) else value
+    assert run(folder, "bad", yaml.safe_dump(config)) == 2
+    text = capsys.readouterr().err
+    assert told in text
+    assert "Traceback" not in text
+    assert not (folder / "bad").exists()
