@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import pytest
+
 from tiny_models import Models, made_once
 
 

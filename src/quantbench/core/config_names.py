@@ -11,12 +11,11 @@ from pydantic.fields import FieldInfo
 
 from quantbench.core.config import SWEEPABLE, SweepConfig
 from quantbench.core.config_problems import (
-    nearest_name,
     shape_problems,
     shown,
     validation_problems,
 )
-from quantbench.core.errors import Problem
+from quantbench.core.errors import Problem, nearest_name
 from quantbench.core.specs import Catalog
 
 Json = dict[str, Any]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterable
 from typing import Any, get_args
@@ -10,7 +9,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from quantbench.core.errors import Problem
+from quantbench.core.errors import Problem, nearest_name
 from quantbench.core.frozen import Frozen
 
 Json = dict[str, Any]
@@ -97,15 +96,6 @@ def _problem(error: Json, data: Any, prefix: str, model: type[Frozen] | None) ->
             message = str(error["msg"]).removeprefix("Input should be ")
             wanted = _YAML_WORDS.get(error["type"], message)
             return Problem(path, f"wrong type: must be {wanted}", shown(given))
-
-
-def nearest_name(given: str, names: Iterable[str]) -> str | None:
-    """The name most like the given one, ignoring case, `-` and `_`."""
-    plain = {name.lower().replace("_", "").replace("-", ""): name for name in names}
-    found = difflib.get_close_matches(
-        given.lower().replace("_", "").replace("-", ""), plain, n=1, cutoff=0.6
-    )
-    return plain[found[0]] if found else None
 
 
 def shown(value: Any) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 EXIT_OK = 0
@@ -68,3 +69,12 @@ class ConfigError(UsageError):
         noun = "problem" if len(self.problems) == 1 else "problems"
         body = "\n".join(f"  {n}. {problem}" for n, problem in enumerate(self.problems, 1))
         super().__init__(f"{source}: {len(self.problems)} {noun}\n{body}")
+
+
+def nearest_name(given: str, names: Iterable[str]) -> str | None:
+    """The name most like the given one, ignoring case, `-` and `_`."""
+    plain = {name.lower().replace("_", "").replace("-", ""): name for name in names}
+    found = difflib.get_close_matches(
+        given.lower().replace("_", "").replace("-", ""), plain, n=1, cutoff=0.6
+    )
+    return plain[found[0]] if found else None

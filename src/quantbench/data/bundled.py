@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import quantbench
-from quantbench.core.errors import ConfigError, Problem
-from quantbench.data.names import nearest
+from quantbench.core.errors import ConfigError, Problem, nearest_name
 
 PREFIX = "bundled:"
 NAMES = ("questions", "digits")
@@ -32,7 +31,7 @@ def bundled_directory(name: str, config_path: str) -> Path:
     short = name.removeprefix(PREFIX)
     if short in NAMES:
         return assets_directory() / short
-    found = nearest(short, NAMES)
+    found = nearest_name(short, NAMES)
     problem = Problem(
         config_path,
         "nothing of that name comes with quantbench",

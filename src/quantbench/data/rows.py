@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from quantbench.core.config import DatasetConfig
-from quantbench.core.errors import ConfigError, Problem
+from quantbench.core.errors import ConfigError, Problem, nearest_name
 from quantbench.data.fingerprint import fingerprint
-from quantbench.data.names import nearest
 from quantbench.data.sources import Origin, find_source, refuse
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def load_split(dataset: DatasetConfig, split: str, config_path: SplitParameter) 
             f"no such split in {source.location}",
             given=split,
             allowed=", ".join(source.splits) or "none: the dataset is empty",
-            nearest=nearest(split, source.splits),
+            nearest=nearest_name(split, source.splits),
         )
     rows = source.read(split)
     wanted = _wanted_columns(dataset, with_references=config_path == "dataset.eval_split")
@@ -107,7 +106,7 @@ def _check_columns(
             f"no such column in the split {split}",
             given=name,
             allowed=", ".join(columns),
-            nearest=nearest(name, columns),
+            nearest=nearest_name(name, columns),
         )
         for parameter, name in wanted.items()
         if name not in columns

@@ -1,6 +1,0 @@
-"""The synthetic sweep stands beside the report tests."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "reports"))
