@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TextIO
 
+from pydantic import JsonValue
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,72 +15,65 @@ from quantbench.analysis.summary import ArmSummary, RowSummary, SweepSummary
 from quantbench.reports import wording
 
 # A longer list is cut: the card has it whole.
-_MOST_ITEMS = 3
-
-_STATUS = {
-    "measured": "",
-    "shared": "",
-    "partial": "partly failed",
-    "refused": "refused",
-    "failed": "failed",
-}
+_MOST_ITEMS = 2
 
 
 def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
-    """Print the rows of a summary, what to deploy, and the path of the card."""
+    """Print the rows of a summary, what to deploy, and the path of the card.
+
+    Of the metrics only the first is shown, which the advice goes by.
+    """
     console = Console(file=stream, highlight=False)
+    metric = summary.primary_metric
     table = Table(title=f"{run_dir.name}: {len(summary.rows)} rows", title_justify="left")
     table.add_column("row", justify="right")
-    for name in summary.rows[0].parameters:
-        table.add_column(_heading(name), overflow="fold")
-    for name in summary.metric_names:
-        table.add_column(f"{name}\nΔ points [95 %]", justify="right", no_wrap=True)
+    table.add_column(" / ".join(summary.rows[0].parameters), overflow="fold", ratio=1)
+    table.add_column(metric, justify="right", overflow="fold")
+    table.add_column("drop, points\n[95 %]", justify="right", no_wrap=True)
     table.add_column("speedup\n[95 %]", justify="right", no_wrap=True)
-    table.add_column("note")
     for row in summary.rows:
-        values = [_written(value) for value in row.parameters.values()]
-        metrics = [_metric(row.arm, name) for name in summary.metric_names]
-        speedup = _two_lines(wording.ratio(row.arm.speedup)) if row.arm is not None else ""
-        cells = [str(row.number), *values, *metrics, speedup, _note(row)]
+        cells = [str(row.number), _configuration(row), *_numbers(row, metric)]
         table.add_row(*(escape(cell) for cell in cells))
     console.print(table)
     advice = recommend(summary)
     what = {
         "row": f"row {advice.row}",
-        "reference": "ONNX Runtime fp32: keep float32",
-        "original": "the original",
+        "reference": "keep fp32, in ONNX Runtime",
+        "original": "keep the original",
         "none": "nothing",
     }[advice.choice]
-    console.print(f"[bold]Recommended:[/bold] {escape(what)}. {escape(advice.why)}", soft_wrap=True)
+    console.print(f"[bold]Recommended:[/bold] {escape(what)}: {escape(advice.why)}.", soft_wrap=True)
     console.print(f"[bold]Card:[/bold] {escape(str(run_dir / 'README.md'))}", soft_wrap=True)
 
 
-def _metric(arm: ArmSummary | None, name: str) -> str:
-    found = [metric for metric in arm.metrics if metric.name == name] if arm is not None else []
-    return f"{found[0].optimized:.3f}\n{wording.drop(found[0])}" if found else ""
-
-
-def _two_lines(ratio: str) -> str:
-    """A ratio above its interval."""
-    return ratio.replace(" [", "\n[").replace(" (", "\n(")
-
-
-def _note(row: RowSummary) -> str:
+def _configuration(row: RowSummary) -> str:
+    """The row's values, and what became of it where that is not plain."""
+    written = " / ".join(_written(value) for value in row.parameters.values()) or "as configured"
     if row.refused is not None:
-        return f"refused: {row.refused}"
+        return f"{written}\nrefused: {row.refused}"
     if row.status == "shared":
-        return f"= {row.shares_with}"
+        return f"{written}\n= {row.shares_with}"
     if row.arm is not None and row.arm.failures:
-        return f"{_STATUS[row.status]}: {row.arm.failures[0].error.splitlines()[0]}"
-    return _STATUS[row.status]
+        return f"{written}\nfailed: {row.arm.failures[0].error.splitlines()[0]}"
+    return written
 
 
-def _heading(name: str) -> str:
-    """A parameter's name, broken where it is long."""
-    return name.replace(".", ".\n").replace("_to_", "_to_\n").replace("_exclusion", "_\nexclusion")
+def _numbers(row: RowSummary, metric: str) -> list[str]:
+    arm: ArmSummary | None = row.arm
+    found = next((item for item in arm.metrics if item.name == metric), None) if arm else None
+    return [
+        wording.number(None if found is None else found.optimized, 3),
+        wording.NOTHING if found is None else _two_lines(wording.drop(found)),
+        _two_lines(wording.ratio(None if arm is None else arm.speedup)),
+    ]
 
 
-def _written(value: object) -> str:
+def _two_lines(value: str) -> str:
+    """A value above its interval."""
+    return value.replace(" [", "\n[").replace(" (", "\n(")
+
+
+def _written(value: JsonValue) -> str:
     if not isinstance(value, list | tuple):
         return str(value)
     items = [str(item) for item in value]
