@@ -26,6 +26,7 @@ from quantbench.core.quantization import (
 from quantbench.core.specs import TaskSpec
 
 ORIGINAL_ID = "original"
+REFERENCE_FRAMEWORK = "onnxruntime"
 
 Role = Literal["original", "reference", "reference_twin", "row"]
 
@@ -152,7 +153,7 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
         (row.framework_args.opset, row.framework_args.optimization_level): None for row in settings
     }
     for opset, level in references:
-        reference = _arm("reference", Variant(opset=opset, quantization=Float32()), level)
+        reference = _reference(opset, level)
         arms[reference.id] = reference
     first = next(arm for arm in arms.values() if arm.role == "reference")
     twin = first.model_copy(update={"id": f"{first.id}-twin", "role": "reference_twin"})
@@ -170,7 +171,7 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
             ]
         opset, level = row.framework_args.opset, row.framework_args.optimization_level
         refused = _refused(scheme, opset)
-        arm = _arm("row", Variant(opset=opset, quantization=scheme), level)
+        arm = _arm("row", row.framework, Variant(opset=opset, quantization=scheme), level)
         if refused is None:
             arms.setdefault(arm.id, arm)
         rows.append(
@@ -178,9 +179,7 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
                 number=number,
                 trial=trial,
                 arm_id=None if refused else arm.id,
-                reference_id=_arm(
-                    "reference", Variant(opset=opset, quantization=Float32()), level
-                ).id,
+                reference_id=_reference(opset, level).id,
                 inert=tuple(inert),
                 refused=refused,
             )
@@ -224,14 +223,20 @@ def _settings(data: dict[str, Any], trial: Trial) -> SweepConfig:
     return SweepConfig.model_validate_json(json.dumps(with_values(data, trial.parameters)))
 
 
-def _arm(role: Role, variant: Variant, level: int) -> Arm:
+def _arm(role: Role, framework: str, variant: Variant, level: int) -> Arm:
     return Arm(
-        id=f"onnxruntime-{variant.id}-level{level}",
+        id=f"{framework}-{variant.id}-level{level}",
         role=role,
-        framework="onnxruntime",
+        framework=framework,
         variant=variant,
         optimization_level=level,
     )
+
+
+def _reference(opset: int, level: int) -> Arm:
+    """ONNX Runtime fp32, whatever the framework of the rows."""
+    variant = Variant(opset=opset, quantization=Float32())
+    return _arm("reference", REFERENCE_FRAMEWORK, variant, level)
 
 
 def _refused(scheme: Quantization, opset: int) -> str | None:
