@@ -48,6 +48,9 @@ class FakeBackend:
         self.closed = True
 
     def run(self, unit: Mapping[str, Any], on_progress: Any) -> dict[str, Any]:
+        return {"result": self._result(unit), "peak_rss_bytes": 2**30}
+
+    def _result(self, unit: Mapping[str, Any]) -> dict[str, Any]:
         parsed = UNIT.validate_json(json.dumps(unit))
         name = _name(parsed)
         self.asked.append((parsed.stage, name))

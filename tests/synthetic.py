@@ -24,6 +24,7 @@ from quantbench.core.results import (
     Failed,
     NodeCounts,
     Prediction,
+    Spent,
     Subject,
     SweepResult,
     Timing,
@@ -104,7 +105,12 @@ def sweep() -> SweepResult:
             failure = Failed(stage="quantize", error=error, hint="Use opset 13.")
             found = ArmResult(arm=arm, artifact=failure)
         arms.append(found)
+    spent = [("prepare", "model and data", 3.0), ("export", "opset 11", 6.0), ("time", "b1", 51.0)]
     return SweepResult(
+        spent=tuple(
+            Spent(stage=stage, name=name, seconds=seconds, peak_rss_bytes=2**30)
+            for stage, name, seconds in spent
+        ),
         config=asked,
         plan=plan,
         environment=environment(),

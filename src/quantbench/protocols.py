@@ -160,10 +160,16 @@ class BackendRun(Protocol):
     """An open backend."""
 
     def run(self, unit: Mapping[str, JsonValue], on_progress: OnProgress) -> dict[str, JsonValue]:
-        """Do one unit of work somewhere and return its result.
+        """Do one unit of work somewhere.
 
-        Both are plain JSON data, as `quantbench.worker` reads and writes them. A failure of the
-        work comes back as a `Failed` record, not as an exception.
+        Args:
+            unit: JSON data of `quantbench.core.units`.
+            on_progress: told how far the unit is.
+
+        Returns:
+            JSON data as `quantbench.worker` answers it: `result`, and `peak_rss_bytes` of the
+            process that did it. A failure of the work is a `Failed` record in `result`, not an
+            exception.
         """
         ...
 

@@ -14,9 +14,18 @@ from quantbench.core.config_file import read_config
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Plan
-from quantbench.core.results import SCHEMA_VERSION, ArmResult, Environment, Subject, SweepResult
+from quantbench.core.results import (
+    SCHEMA_VERSION,
+    ArmResult,
+    Environment,
+    Spent,
+    Subject,
+    SweepResult,
+)
 from quantbench.core.specs import Catalog
 from quantbench.store import write_atomically
+
+_SPENT = "spent.jsonl"
 
 
 class RunFacts(Frozen):
@@ -43,6 +52,17 @@ class RunDir:
         files = sorted((self.path / "results").glob("*.json"))
         arms = [ArmResult.model_validate_json(file.read_text()) for file in files]
         return {result.arm.id: result for result in arms}
+
+    def add_spent(self, spent: Spent) -> None:
+        """Note what a unit cost. Units of an interrupted run that is gone on with are added."""
+        with (self.path / _SPENT).open("a") as file:
+            file.write(spent.model_dump_json() + "\n")
+
+    def read_spent(self) -> tuple[Spent, ...]:
+        """What all units cost so far, in the order of the work."""
+        file = self.path / _SPENT
+        lines = file.read_text().splitlines() if file.exists() else []
+        return tuple(Spent.model_validate_json(line) for line in lines)
 
     def log(self, text: str) -> None:
         """Add a line to the run's log."""
@@ -121,6 +141,7 @@ def load_run(path: Path, catalog: Catalog) -> SweepResult:
         environment=facts.environment,
         subject=facts.subject,
         arms=tuple(arms[arm.id] for arm in plan.arms if arm.id in arms),
+        spent=RunDir(path).read_spent(),
         model_type=facts.subject.model_type,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter
 from quantbench.core.config import SweepConfig
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.plan import Plan
-from quantbench.core.results import Failed
+from quantbench.core.results import Failed, Spent
 from quantbench.core.steps import Step
 from quantbench.core.units import PrepareAnswer, Prepared, PrepareUnit, Refused, Unit
 from quantbench.protocols import BackendRun, Progress
@@ -54,7 +55,8 @@ class Work:
         """Have one unit done. Its outcome may be `Failed`, which is told and logged."""
         self.observer.step(unit.stage, name)
         self.run.log(f"{unit.stage}: {name}")
-        outcome = ask(self.backend, unit, answer, self.observer)
+        outcome, spent = ask(self.backend, name, unit, answer, self.observer)
+        self.run.add_spent(spent)
         if isinstance(outcome, Failed):
             self.observer.failed(outcome)
             self.run.log(f"{unit.stage} failed: {outcome.error}\n{outcome.log}".strip())
@@ -68,7 +70,8 @@ def prepare(config: SweepConfig, backend: BackendRun, observer: Observer) -> Pre
         UsageError: they do not; the message says all that is wrong.
     """
     observer.step("prepare", "model and data")
-    outcome = ask(backend, PrepareUnit(config=config), TypeAdapter(PrepareAnswer), observer)
+    unit = PrepareUnit(config=config)
+    outcome, _ = ask(backend, "model and data", unit, TypeAdapter(PrepareAnswer), observer)
     if isinstance(outcome, Refused):
         raise UsageError(outcome.message)
     if isinstance(outcome, Failed):
@@ -76,10 +79,22 @@ def prepare(config: SweepConfig, backend: BackendRun, observer: Observer) -> Pre
     return outcome
 
 
-def ask(backend: BackendRun, unit: Unit, answer: TypeAdapter[Answer], observer: Observer) -> Answer:
-    """Have a backend do one unit, and check the form of its answer."""
+def ask(
+    backend: BackendRun, name: str, unit: Unit, answer: TypeAdapter[Answer], observer: Observer
+) -> tuple[Answer, Spent]:
+    """Have a backend do one unit, check the form of its answer, and note what it cost."""
 
     def on_progress(progress: Progress) -> None:
         observer.progress(progress.done / progress.total, progress.text)
 
-    return answer.validate_python(backend.run(unit.model_dump(mode="json"), on_progress))
+    started = time.monotonic()
+    answered = backend.run(unit.model_dump(mode="json"), on_progress)
+    spent = Spent.model_validate(
+        {
+            "stage": unit.stage,
+            "name": name,
+            "seconds": time.monotonic() - started,
+            "peak_rss_bytes": answered["peak_rss_bytes"],
+        }
+    )
+    return answer.validate_python(answered["result"]), spent

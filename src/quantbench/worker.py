@@ -85,7 +85,10 @@ def answer(message: Message, send: Callable[[Message], None]) -> Message:
         result = Failed(stage=stage, error=text, log=traceback.format_exc()[-4000:])
     if isinstance(result, Refused) and stage != "prepare":
         result = Failed(stage=stage, error=result.message)
-    return {"result": result.model_dump(mode="json")}
+    return {
+        "result": result.model_dump(mode="json"),
+        "peak_rss_bytes": environment.peak_rss_bytes(),
+    }
 
 
 def run_unit(data: Mapping[str, Any], root: Path, on_progress: OnProgress) -> Frozen:

@@ -4,10 +4,10 @@ import io
 from pathlib import Path
 
 import pytest
-from synthetic import QUESTION_ANSWERING, sweep
 
 from quantbench.analysis.compare import summarize
 from quantbench.reports.terminal import print_result
+from synthetic import QUESTION_ANSWERING, sweep
 
 
 @pytest.fixture

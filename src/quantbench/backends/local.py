@@ -43,13 +43,13 @@ class LocalRun:
             while True:
                 message = self._child.receive()
                 if "result" in message:
-                    result: dict[str, JsonValue] = message["result"]
-                    return result
+                    return message
                 on_progress(Progress(**message["progress"]))
         except ChildDiedError as error:
             self.close()
             stage = str(unit["stage"])
-            return Failed(stage=stage, error=str(error), log=error.log).model_dump(mode="json")
+            failed = Failed(stage=stage, error=str(error), log=error.log)
+            return {"result": failed.model_dump(mode="json"), "peak_rss_bytes": None}
 
     def close(self) -> None:
         """End the worker process."""

@@ -212,6 +212,19 @@ class Subject(Frozen):
     calibration_num_rows: int | None
 
 
+class Spent(Frozen):
+    """What one unit of work cost: wall time, and the largest resident memory of its process.
+
+    A unit whose artifact was in the store costs little. The memory is that of the worker, which
+    goes on from unit to unit, so it never falls; None where the system does not tell.
+    """
+
+    stage: str
+    name: str
+    seconds: float
+    peak_rss_bytes: int | None
+
+
 class SweepResult(Frozen):
     """All facts of one run. Exactly one of `arms` (measured) and `published` is filled."""
 
@@ -221,6 +234,7 @@ class SweepResult(Frozen):
     environment: Environment | None = None
     subject: Subject | None = None
     arms: tuple[ArmResult, ...] = ()
+    spent: tuple[Spent, ...] = ()
     published: tuple[PublishedRow, ...] = ()
     model_type: str | None = None
 

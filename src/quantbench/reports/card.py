@@ -55,6 +55,7 @@ def render_card(result: SweepResult, task: TaskSpec) -> str:
     blocks += [
         "# Environment",
         card_reproduce.environment(result),
+        *(["## Cost of this sweep", card_reproduce.cost(result)] if result.spent else []),
         "# How to reproduce",
         card_reproduce.reproduce(result.config, imported=not summary.measured),
     ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import yaml
 
 from quantbench.core.config import SweepConfig
-from quantbench.core.results import Environment, Subject, SweepResult
-from quantbench.reports.markdown import code, details, fence, text
-from quantbench.reports.wording import plural
+from quantbench.core.results import Environment, Subject, SweepResult, Timing
+from quantbench.reports.markdown import code, details, fence, table, text
+from quantbench.reports.wording import number, plural
 
 # The processor flags that decide which integer kernels run.
 _TELLING_FLAGS = (
@@ -36,6 +36,36 @@ def environment(result: SweepResult) -> str:
         flags = text(" ".join(result.environment.cpu.flags))
         blocks.append(details("All processor flags", flags))
     return "\n\n".join(blocks)
+
+
+def cost(result: SweepResult) -> str:
+    """Where the time went, by stage, and the largest memory of any process."""
+    seconds: dict[str, float] = {}
+    units: dict[str, int] = {}
+    for unit in result.spent:
+        seconds[unit.stage] = seconds.get(unit.stage, 0.0) + unit.seconds
+        units[unit.stage] = units.get(unit.stage, 0) + 1
+    total = sum(seconds.values())
+    rows = [
+        [stage, f"{units[stage]:,}", number(spent, 0), f"{spent / total:.0%}"]
+        for stage, spent in seconds.items()
+    ]
+    processes = [unit.peak_rss_bytes for unit in result.spent]
+    processes += [
+        timing.process.peak_rss_bytes
+        for arm in result.arms
+        for timing in arm.timings
+        if isinstance(timing, Timing)
+    ]
+    peak = max((item for item in processes if item is not None), default=None)
+    lines = [
+        f"The sweep took {number(total / 60, 1)} minutes. What was in the store already from "
+        "earlier runs costs little here.",
+        table(["stage", "units", "seconds", "share"], rows),
+    ]
+    if peak is not None:
+        lines.append(f"The largest process had {number(peak / 2**30, 1)} GiB of resident memory.")
+    return "\n\n".join(lines)
 
 
 def reproduce(config: SweepConfig, *, imported: bool) -> str:

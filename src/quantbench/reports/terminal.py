@@ -42,7 +42,9 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
         "original": "keep the original",
         "none": "nothing",
     }[advice.choice]
-    console.print(f"[bold]Recommended:[/bold] {escape(what)}: {escape(advice.why)}.", soft_wrap=True)
+    console.print(
+        f"[bold]Recommended:[/bold] {escape(what)}: {escape(advice.why)}.", soft_wrap=True
+    )
     console.print(f"[bold]Card:[/bold] {escape(str(run_dir / 'README.md'))}", soft_wrap=True)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from quantbench import registry
+from quantbench import environment, registry
 from quantbench.child import Message, serve
 from quantbench.core.errors import QuantbenchError
 from quantbench.protocols import Forward, Session, SessionOptions
@@ -77,7 +77,7 @@ class Arm:
         return {
             "num_threads": self.session.verified_num_threads(),
             "affinity": affinity,
-            "peak_rss_bytes": _peak_rss_bytes(),
+            "peak_rss_bytes": environment.peak_rss_bytes(),
         }
 
     def _bound(self) -> Forward:
@@ -161,14 +161,6 @@ def _involuntary_switches() -> int:
 def _frequency_mhz() -> float | None:
     path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
     return float(path.read_text()) / 1000 if path.exists() else None
-
-
-def _peak_rss_bytes() -> int | None:
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
