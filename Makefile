@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-slow lint format check lock demo-assets schema benchmarks clean
+.PHONY: help demo test test-slow lint format check lock demo-assets smoke-online schema benchmarks clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ schema: $(INSTALLED) ## write the JSON Schema that the examples point to
 benchmarks: $(INSTALLED) ## start-up time, and what unpadded evaluation gains
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/unpadded_evaluation.py
+
+smoke-online: $(INSTALLED) ## prove the two examples on the real hub (needs a network)
+	$(BIN)/python scripts/online_smoke.py
 
 demo-assets: $(INSTALLED) ## train the bundled models again
 	$(BIN)/python scripts/make_demo_assets.py

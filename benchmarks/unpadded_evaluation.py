@@ -26,6 +26,7 @@ from quantbench.stages.export import export_onnx
 
 PADDED_LENGTH = 384
 OPSET = 17
+GOAL = 0.9
 SAMPLES = {"bundled:questions": 200, "DistilBERT-base, random weights": 24}
 DATA_KEYS = {"question": "question", "context": "context"}
 
@@ -66,9 +67,10 @@ def main() -> None:
                 same += answers[0] == answers[1]
             lengths = [part.inputs["input_ids"].shape[1] for parts in encoded for part in parts]
             tokens, gain = PADDED_LENGTH / statistics.mean(lengths), long_s / short_s
+            met = "met" if gain / tokens >= GOAL and same == len(chosen) else "NOT met"
             print(
                 f"{name:34} {len(chosen):7} {tokens:6.2f}x {gain:6.2f}x {gain / tokens:11.2f}"
-                f"  {same} of {len(chosen)} the same"
+                f"  {same} of {len(chosen)} the same; goal >= {GOAL}: {met}"
             )
 
 

@@ -25,14 +25,20 @@ SAMPLES = 40
 
 
 class FakeBackend:
-    """`fails` names what goes wrong: a stage, or a stage and the start of what it is done to."""
+    """`fails` names what goes wrong: a stage, or a stage and the start of what it is done to.
+
+    `file` stands for the content of the files: another one gives other digests.
+    """
 
     spec = BackendSpec("local")
 
-    def __init__(self, *fails: str, refused: str | None = None, same_graph: bool = False) -> None:
+    def __init__(
+        self, *fails: str, refused: str | None = None, same_graph: bool = False, file: str = "0"
+    ) -> None:
         self.fails = fails
         self.refused = refused
         self.same_graph = same_graph
+        self.file = file
         self.asked: list[tuple[str, str]] = []
         self.closed = False
 
@@ -63,10 +69,11 @@ class FakeBackend:
                 return {
                     "outcome": "completed",
                     "subject": SUBJECT,
+                    "notes": ["squad is called rajpurkar/squad today"],
                     "environment": environment.read_environment(2).model_dump(mode="json"),
                 }
             case ExportUnit():
-                return _artifact(f"export {parsed.opset}", parsed.opset)
+                return _artifact(f"export {parsed.opset}", parsed.opset, self.file)
             case CalibrateUnit():
                 return {
                     "outcome": "completed", "key": "r", "num_samples": 1, "num_tensors": 1,
@@ -74,7 +81,7 @@ class FakeBackend:
                 }  # fmt: skip
             case QuantizeUnit():
                 digest = "all alike" if self.same_graph else parsed.variant.id
-                return _artifact(digest, parsed.variant.opset)
+                return _artifact(digest, parsed.variant.opset, self.file)
             case EvaluateUnit():
                 return _evaluation(parsed)
             case TimeUnit():
@@ -113,12 +120,12 @@ def _name(unit: Any) -> str:
             return ""
 
 
-def _artifact(digest: str, opset: int) -> dict[str, Any]:
+def _artifact(digest: str, opset: int, file: str) -> dict[str, Any]:
     return {
         "outcome": "completed",
         "key": hashlib.sha256(digest.encode()).hexdigest()[:32],
         "num_bytes": 1000,
-        "sha256": "0" * 64,
+        "sha256": file * 64,
         "graph_digest": digest,
         "opset": opset,
         "seconds": 1.0,
@@ -151,9 +158,11 @@ def _timings(unit: TimeUnit) -> dict[str, Any]:
             "outcome": "completed",
             "cell": unit.cell.model_dump(mode="json"),
             "blocks": [block(n, position, nanoseconds) for n in range(8) for position in positions],
-            "process": {
-                "num_threads": 2, "affinity": [0, 1], "peak_rss_bytes": 1, "warmup_runs": 5,
-            },
+            "session": f"session of {unit.cell.id}",
+            "reference_id": unit.reference_id,
+            "processes": [
+                {"num_threads": 2, "affinity": [0, 1], "peak_rss_bytes": 1, "warmup_runs": 5}
+            ],
             "stopped": "precise",
         }  # fmt: skip
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 
+from quantbench.analysis.compare import summarize
 from quantbench.core.config import SweepConfig
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import ORIGINAL_ID, Cell, Plan, make_plan
@@ -31,6 +32,7 @@ from quantbench.core.results import (
     TimingFailed,
 )
 from quantbench.core.specs import MetricSpec, TaskSpec
+from quantbench.core.summary import SweepSummary
 
 QUESTION_ANSWERING = TaskSpec(
     name="question-answering",
@@ -54,6 +56,7 @@ IMAGE_CLASSIFICATION = TaskSpec(
 NUM_SAMPLES = 1200
 ROUNDS = 9
 FORWARDS = 16
+REFERENCE_ID = "onnxruntime-float32-opset11-level99"
 
 
 def config(**changes: object) -> SweepConfig:
@@ -83,9 +86,9 @@ def config(**changes: object) -> SweepConfig:
     return SweepConfig.model_validate(data | changes)
 
 
-def sweep() -> SweepResult:
+def sweep(asked: SweepConfig | None = None) -> SweepResult:
     """Numbers by arm: how many answers flip, and how many times faster than the original."""
-    asked = config()
+    asked = asked or config()
     plan = make_plan(asked, QUESTION_ANSWERING)
     arms: list[ArmResult] = []
     for arm in plan.arms:
@@ -117,6 +120,40 @@ def sweep() -> SweepResult:
         subject=subject(),
         arms=tuple(arms),
     )
+
+
+def with_arm(result: SweepResult, arm_id: str, **changes: object) -> SweepResult:
+    """The sweep with other results for one of its arms."""
+    arms = [arm.model_copy(update=changes) if arm.arm.id == arm_id else arm for arm in result.arms]
+    return result.model_copy(update={"arms": tuple(arms)})
+
+
+def with_few_rounds(result: SweepResult, rounds: int = 3) -> SweepResult:
+    """The sweep as if timing had ended after some rounds: too few for an interval."""
+    for arm in result.arms:
+        timings = tuple(
+            item
+            if isinstance(item, TimingFailed)
+            else item.model_copy(
+                update={"blocks": tuple(b for b in item.blocks if b.round < rounds)}
+            )
+            for item in arm.timings
+        )
+        result = with_arm(result, arm.arm.id, timings=timings)
+    return result
+
+
+def with_invalid_session(result: SweepResult) -> SweepResult:
+    """The sweep with a second copy of the reference that is as slow as the original."""
+    slow = next(arm for arm in result.arms if arm.arm.role == "original")
+    return with_arm(result, f"{REFERENCE_ID}-twin", timings=slow.timings)
+
+
+def report_inputs(
+    result: SweepResult, task: TaskSpec = QUESTION_ANSWERING
+) -> tuple[SweepResult, SweepSummary, TaskSpec]:
+    """What reports are made from."""
+    return result, summarize(result, task), task
 
 
 def _arm_result(
@@ -198,7 +235,14 @@ def timing(arm_id: str, cell: Cell, speed: float, noise: float, *, twice: bool =
             times = tuple(round(level * (1 + 0.02 * rng.random())) for _ in range(FORWARDS))
             blocks.append(Block(round=number, position=position, samples_ns=times))
     process = ArmProcess(num_threads=2, affinity=(0, 1), peak_rss_bytes=10**9, warmup_runs=5)
-    return Timing(cell=cell, blocks=tuple(blocks), process=process, stopped="precise")
+    return Timing(
+        cell=cell,
+        session="session",
+        reference_id=REFERENCE_ID,
+        blocks=tuple(blocks),
+        processes=(process,),
+        stopped="precise",
+    )
 
 
 def environment() -> Environment:
@@ -230,7 +274,7 @@ def subject() -> Subject:
         num_parameters=66_000_000,
         license="apache-2.0",
         dataset_path="example-org/synthetic-questions",
-        dataset_revision=None,
+        dataset_revision="def456",
         eval_fingerprint="f00d",
         eval_num_rows=5000,
         num_eval_samples=NUM_SAMPLES,

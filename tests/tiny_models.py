@@ -11,38 +11,83 @@ import numpy as np
 
 from quantbench.protocols import Inputs
 
+QUESTIONS = "AutoModelForQuestionAnswering"
+IMAGES = "AutoModelForImageClassification"
 AUTO_CLASS = {
-    "distilbert": "AutoModelForQuestionAnswering",
-    "vit": "AutoModelForImageClassification",
+    "bert": QUESTIONS,
+    "distilbert": QUESTIONS,
+    "roberta": QUESTIONS,
+    "minilm": QUESTIONS,
+    "vit": IMAGES,
+    "deit": IMAGES,
+    "deit-distilled": IMAGES,
+    "swin": IMAGES,
 }
-KINDS = tuple(AUTO_CLASS)
+# The two that most tests use.
+KINDS = ("distilbert", "vit")
 # DistilBERT-base.
 BASE = {
     "vocab_size": 30522, "dim": 768, "hidden_dim": 3072, "n_layers": 6, "n_heads": 12,
     "max_position_embeddings": 512,
 }  # fmt: skip
-OPSETS = (11, 13, 14, 17, 18)
+_TEXT = {
+    "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "max_position_embeddings": 64,
+}  # fmt: skip
+_IMAGE = {
+    "image_size": 16, "patch_size": 4, "hidden_size": 32, "intermediate_size": 64,
+    "num_hidden_layers": 2, "num_attention_heads": 2, "num_labels": 5,
+}  # fmt: skip
+_SMALL: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "bert": ("BertConfig", "BertForQuestionAnswering", _TEXT),
+    "distilbert": (
+        "DistilBertConfig",
+        "DistilBertForQuestionAnswering",
+        {
+            "vocab_size": 64, "dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2,
+            "max_position_embeddings": 64,
+        },
+    ),
+    # Positions are counted from behind the padding token, from the tokens that are not padding.
+    "roberta": (
+        "RobertaConfig",
+        "RobertaForQuestionAnswering",
+        _TEXT | {"max_position_embeddings": 66, "type_vocab_size": 1, "pad_token_id": 1},
+    ),
+    # MiniLM-L6-H384 is a BERT: 6 layers of 12 heads, here an eighth as wide.
+    "minilm": (
+        "BertConfig",
+        "BertForQuestionAnswering",
+        _TEXT | {
+            "hidden_size": 48, "intermediate_size": 192, "num_hidden_layers": 6,
+            "num_attention_heads": 12,
+        },
+    ),
+    "vit": ("ViTConfig", "ViTForImageClassification", _IMAGE),
+    "deit": ("DeiTConfig", "DeiTForImageClassification", _IMAGE),
+    # What most DeiT checkpoints on the hub are: two heads, three outputs.
+    "deit-distilled": ("DeiTConfig", "DeiTForImageClassificationWithTeacher", _IMAGE),
+    # Windows of 2 x 2 in both stages, so that every second block shifts and masks them.
+    "swin": (
+        "SwinConfig",
+        "SwinForImageClassification",
+        {
+            "image_size": 16, "patch_size": 2, "embed_dim": 16, "depths": [2, 2],
+            "num_heads": [2, 4], "window_size": 2, "num_labels": 5,
+        },
+    ),
+}  # fmt: skip
 
 
-def build(kind: str, **changes: int) -> Any:
+def build(kind: str, **changes: Any) -> Any:
     """A model with random weights: noise everywhere, so that no two tensors are equal."""
     import torch
     import transformers
 
     torch.manual_seed(0)
-    if kind == "distilbert":
-        small: dict[str, int] = {
-            "vocab_size": 64, "dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2,
-            "max_position_embeddings": 64,
-        }  # fmt: skip
-        config = transformers.DistilBertConfig(**(small | changes))
-        model = transformers.DistilBertForQuestionAnswering(config)
-    else:
-        small = {
-            "image_size": 16, "patch_size": 4, "hidden_size": 32, "intermediate_size": 64,
-            "num_hidden_layers": 2, "num_attention_heads": 2, "num_labels": 5,
-        }  # fmt: skip
-        model = transformers.ViTForImageClassification(transformers.ViTConfig(**(small | changes)))
+    config_class, model_class, small = _SMALL[kind]
+    config = getattr(transformers, config_class)(**(small | changes))
+    model = getattr(transformers, model_class)(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.05)
@@ -52,12 +97,15 @@ def build(kind: str, **changes: int) -> Any:
 def inputs(kind: str, batch: int = 1, length: int = 12, seed: int = 0) -> Inputs:
     """Inputs without padding."""
     rng = np.random.default_rng(seed)
-    if kind == "vit":
+    if AUTO_CLASS[kind] == IMAGES:
         return {"pixel_values": rng.standard_normal((batch, 3, 16, 16)).astype(np.float32)}
-    return {
-        "input_ids": rng.integers(0, 64, (batch, length)),
+    given = {
+        "input_ids": rng.integers(2 if kind == "roberta" else 0, 64, (batch, length)),
         "attention_mask": np.ones((batch, length), dtype=np.int64),
     }
+    if kind in ("bert", "minilm"):
+        given["token_type_ids"] = np.arange(length).repeat(batch).reshape(length, batch).T // 3 % 2
+    return given
 
 
 def samples(kind: str, count: int) -> Iterator[Inputs]:

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -66,20 +67,33 @@ class Child:
         except BrokenPipeError:
             raise self._died() from None
 
-    def receive(self) -> Message:
-        """Wait for the next message. Raises ChildDiedError if the child ends instead."""
+    def receive(self, limit_s: float | None = None) -> Message:
+        """Wait for the next message.
+
+        Args:
+            limit_s: how long to wait. Use it only where one message is answered by one.
+
+        Raises:
+            ChildDiedError: the child ended instead, or was ended because it did not answer.
+        """
         if self._process.stdout is None:
             raise RuntimeError("the pipe from the child is closed")
+        if limit_s is not None and not select.select([self._process.stdout], [], [], limit_s)[0]:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            raise ChildDiedError(
+                f"{self._module} gave no answer in {limit_s:.0f} s", self.log_tail()
+            )
         line = self._process.stdout.readline()
         if not line:
             raise self._died()
         message: Message = json.loads(line)
         return message
 
-    def ask(self, message: Mapping[str, Any]) -> Message:
-        """Send one message and wait for the answer."""
+    def ask(self, message: Mapping[str, Any], limit_s: float | None = None) -> Message:
+        """Send one message and wait for the answer, as `receive` does."""
         self.send(message)
-        return self.receive()
+        return self.receive(limit_s)
 
     def pause(self) -> None:
         """Stop the process where it is: it takes no processor time until resumed."""
@@ -96,7 +110,7 @@ class Child:
         return self._log.read().decode(errors="replace").strip()
 
     def close(self) -> None:
-        """End the process, paused or not, and everything that it started."""
+        """End the process, paused or not; what it started ends with it on Linux."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):

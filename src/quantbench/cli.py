@@ -15,12 +15,25 @@ from quantbench import __version__
 _EPILOG = """\
 examples:
   quantbench demo                     a complete sweep of two small models, in minutes
+  quantbench init MODEL --dataset D   a first config, guessed and commented
   quantbench plan sweep.yaml          what would be done, without doing it
   quantbench run sweep.yaml           do it; the card is runs/sweep/README.md
   quantbench card runs/sweep          write the card again from the stored results
 
 exit codes:
   0 fine   1 failed   2 wrong usage or config   4 finished, some rows failed   130 interrupted
+"""
+
+_INIT_EPILOG = """\
+Task, columns, splits, metrics, classes and sizes are guessed from config.json of the model and
+from the names and types of the data's columns. Each guess has a comment `guessed: from what`;
+what could not be guessed is marked `fill in`, and until it is, `quantbench plan` refuses the file.
+No model is loaded; a model or dataset of the hub is downloaded, as a run would do.
+
+examples:
+  quantbench init bundled:questions --dataset bundled:questions
+  quantbench init ./my-model --dataset data/dev.json --out sweep.yaml
+  quantbench init distilbert/distilbert-base-cased-distilled-squad --dataset rajpurkar/squad
 """
 
 
@@ -68,6 +81,20 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("config", type=Path, metavar="CONFIG", help="a YAML file")
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
 
+    init = _add(commands, "init", _init, "write a first config, every guess marked")
+    init.epilog = _INIT_EPILOG
+    init.formatter_class = argparse.RawDescriptionHelpFormatter
+    init.add_argument(
+        "model", metavar="MODEL", help="hub name, local directory in transformers layout, bundled:…"
+    )
+    init.add_argument(
+        "--dataset",
+        metavar="D",
+        help="hub name, local folder, one json, jsonl, csv or parquet file, or bundled:…",
+    )
+    init.add_argument("--dataset-name", metavar="NAME", help="its configuration, if it has several")
+    init.add_argument("--out", type=Path, metavar="FILE", help="write here (default: print it)")
+
     _add(commands, "schema", _schema, "print the JSON Schema of a config, for editors")
 
     demo = _add(
@@ -104,6 +131,14 @@ def _plan(arguments: argparse.Namespace) -> int:
     from quantbench.commands import print_plan
 
     return print_plan(arguments.config, as_json=arguments.json)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from quantbench.commands import write_first_config
+
+    return write_first_config(
+        arguments.model, arguments.dataset, arguments.dataset_name, arguments.out
+    )
 
 
 def _schema(_: argparse.Namespace) -> int:

@@ -11,7 +11,17 @@ from pathlib import Path
 from quantbench.core.errors import UsageError
 from quantbench.core.results import CpuInfo, Environment
 
-PACKAGES = ("quantbench", "torch", "transformers", "onnx", "onnxruntime", "datasets", "numpy")
+PACKAGES = (
+    "quantbench",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "onnx",
+    "onnxruntime",
+    "datasets",
+    "numpy",
+    "pillow",
+)
 
 # What `supported_instructions` may ask for, and the flags of /proc/cpuinfo that show it.
 INSTRUCTION_FLAGS: dict[str, frozenset[str]] = {

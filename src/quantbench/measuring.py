@@ -11,6 +11,7 @@ from quantbench.core.results import (
     ArtifactOutcome,
     EvaluationOutcome,
     Failed,
+    Timing,
     TimingFailed,
     TimingOutcome,
 )
@@ -37,7 +38,7 @@ def evaluate_arms(work: Work, artifacts: dict[str, ArtifactOutcome]) -> dict[str
             arm=arm,
             artifact=artifact,
             same_as=_same_as(arm, artifact, first_with),
-            timings=known[arm.id].timings if arm.id in known else (),
+            timings=_kept_timings(known.get(arm.id), artifact),
         )
         # A twin is there to be timed only: it is the reference's own file.
         if _is_runnable(result) and arm.role != "reference_twin":
@@ -49,18 +50,18 @@ def evaluate_arms(work: Work, artifacts: dict[str, ArtifactOutcome]) -> dict[str
 
 def time_cells(work: Work, results: dict[str, ArmResult]) -> None:
     """Time all distinct models against each other, cell by cell; keeps what is there already."""
-    reference = next(arm for arm in work.plan.arms if arm.role == "reference")
     runnable = [arm_id for arm_id, result in results.items() if _is_runnable(result)]
+    references = [arm_id for arm_id in runnable if results[arm_id].arm.role == "reference"]
     for cell in work.plan.cells:
-        if all(_is_timed(results[arm_id], cell) for arm_id in runnable):
+        if _is_timed([results[arm_id] for arm_id in runnable], cell):
             continue
         answer: CellTimings | Failed
-        if reference.id in runnable:
+        if references:
             unit = TimeUnit(
                 config=work.config,
                 subject=work.prepared.subject,
                 cell=cell,
-                reference_id=reference.id,
+                reference_id=references[0],
                 arms=tuple((results[arm_id].arm, _key(results[arm_id])) for arm_id in runnable),
                 num_threads=work.prepared.environment.num_threads,
             )
@@ -113,8 +114,26 @@ def _is_runnable(result: ArmResult) -> bool:
     return result.same_as is None and not isinstance(result.artifact, Failed)
 
 
-def _is_timed(result: ArmResult, cell: Cell) -> bool:
-    return any(timing.cell == cell and not isinstance(timing, Failed) for timing in result.timings)
+def _kept_timings(
+    known: ArmResult | None, artifact: ArtifactOutcome | None
+) -> tuple[TimingOutcome, ...]:
+    """The timings of an earlier, interrupted run: only those of the same file."""
+    if known is None or isinstance(artifact, Failed) or isinstance(known.artifact, Failed):
+        return ()
+    before = None if known.artifact is None else known.artifact.sha256
+    now = None if artifact is None else artifact.sha256
+    return known.timings if before == now else ()
+
+
+def _is_timed(results: list[ArmResult], cell: Cell) -> bool:
+    """Whether all were timed in that cell, in one session."""
+    found = [timing for result in results for timing in result.timings if timing.cell == cell]
+    sessions = {timing.session for timing in found if isinstance(timing, Timing)}
+    return (
+        len(found) == len(results)
+        and len(sessions) == 1
+        and not any(isinstance(timing, Failed) for timing in found)
+    )
 
 
 def _key(result: ArmResult) -> str | None:

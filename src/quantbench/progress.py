@@ -117,6 +117,8 @@ class Watcher:
 
     def progress(self, part: float, text: str) -> None:
         """The current step is done to that part."""
+        if text.startswith("waiting") and self._bar is None:
+            self._console.print(escape(f"{self._text}: {text}"), soft_wrap=True)
         if self._bar is None or self._task is None or not self._steps:
             return
         left = seconds_left(self._steps, self._index, part, self._spent[:-1])
@@ -129,10 +131,15 @@ class Watcher:
             description=escape(description),
         )
 
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+        if not self._quiet:
+            self._console.print(f"[yellow]note[/yellow] {escape(text)}", soft_wrap=True)
+
     def failed(self, failure: Failed) -> None:
         """The current step failed."""
         hint = f" {failure.hint}" if failure.hint else ""
-        first = failure.error.strip().splitlines()[0]
+        first = " ".join(failure.error.split())
         self._console.print(f"[red]failed[/red] {escape(f'{self._text}: {first}{hint}')}")
 
 

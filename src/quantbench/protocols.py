@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from quantbench.core.results import Prediction, SweepResult
 from quantbench.core.specs import BackendSpec, TaskSpec
+from quantbench.core.summary import SweepSummary
 
 Array = npt.NDArray[Any]
 Inputs = Mapping[str, Array]
@@ -193,6 +194,15 @@ class Report(Protocol):
 
     name: str
 
-    def write(self, result: SweepResult, task: TaskSpec, run_dir: Path) -> list[Path]:
-        """Write the report below `run_dir`; returns the files written."""
+    def write(
+        self, result: SweepResult, summary: SweepSummary, task: TaskSpec, run_dir: Path
+    ) -> list[Path]:
+        """Write the report below `run_dir`; returns the files written.
+
+        Args:
+            result: all facts of the run.
+            summary: every number that is derived from them.
+            task: the spec of its task.
+            run_dir: the run's folder.
+        """
         ...

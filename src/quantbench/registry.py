@@ -37,6 +37,12 @@ def report(name: str) -> Report:
     return found
 
 
+def origin(group: str, name: str) -> str:
+    """The distribution and version that an entry point comes from."""
+    (entry, *_) = importlib.metadata.entry_points(group=group, name=name)
+    return "unknown" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+
+
 def names(group: str) -> tuple[str, ...]:
     """Names registered in a group, `quantbench.tasks` for example, in alphabetical order."""
     return tuple(sorted(entry.name for entry in importlib.metadata.entry_points(group=group)))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_file import read_config
@@ -26,6 +31,10 @@ from quantbench.core.specs import Catalog
 from quantbench.store import write_atomically
 
 _SPENT = "spent.jsonl"
+_LOCK = ".lock"
+_MADE_FIRST = {_LOCK, "results"}
+
+Read = TypeVar("Read", bound=BaseModel)
 
 
 class RunFacts(Frozen):
@@ -50,7 +59,7 @@ class RunDir:
     def read_arms(self) -> dict[str, ArmResult]:
         """Every arm that is on disk, by id."""
         files = sorted((self.path / "results").glob("*.json"))
-        arms = [ArmResult.model_validate_json(file.read_text()) for file in files]
+        arms = [_read(file, ArmResult) for file in files]
         return {result.arm.id: result for result in arms}
 
     def add_spent(self, spent: Spent) -> None:
@@ -79,7 +88,9 @@ def check_target(path: Path, config: SweepConfig, catalog: Catalog) -> None:
     """
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file: a run needs a folder", hint="Choose another --out.")
-    if path.is_dir() and any(path.iterdir()):
+    # A run that was ended at its very start has left nothing but these.
+    names = {item.name for item in path.iterdir()} if path.is_dir() else set[str]()
+    if names - _MADE_FIRST:
         if not (path / "config.yaml").exists():
             raise UsageError(f"{path} is not empty and holds no run", hint="Choose another --out.")
         differences = _differences(_read_config(path, catalog), config)
@@ -94,17 +105,37 @@ def check_target(path: Path, config: SweepConfig, catalog: Catalog) -> None:
         raise UsageError(f"{path} cannot be written", hint="Choose another --out.")
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder, which is made if need be. It goes with the process.
+
+    Raises:
+        UsageError: another process is writing there, or the folder cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        file = (path / _LOCK).open("w")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = "Wait for it, or choose another --out."
+            raise UsageError(f"another quantbench is running in {path}", hint=hint) from None
+        yield
+
+
 def open_run(
     path: Path, config_text: str, plan: Plan, environment: Environment, subject: Subject
 ) -> RunDir:
-    """Make the folder of a run, or go on with the one that is there.
+    """Fill the folder of a run, which `locked` made, or go on with the run that is there.
 
     Raises:
         UsageError: the run that is there was measured on another machine, model or data.
     """
     run = RunDir(path)
-    facts_file = path / "run.json"
-    if facts_file.exists():
+    if (path / "run.json").exists():
         found = _read_facts(path)
         changed = _changed(found, environment, subject)
         if changed:
@@ -114,11 +145,11 @@ def open_run(
             )
         return run
     try:
-        (path / "results").mkdir(parents=True, exist_ok=True)
+        (path / "results").mkdir(exist_ok=True)
         write_atomically(path / "config.yaml", config_text)
         write_atomically(path / "plan.json", plan.model_dump_json(indent=1) + "\n")
         facts = RunFacts(environment=environment, subject=subject)
-        write_atomically(facts_file, facts.model_dump_json(indent=1) + "\n")
+        write_atomically(path / "run.json", facts.model_dump_json(indent=1) + "\n")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     return run
@@ -133,7 +164,7 @@ def load_run(path: Path, catalog: Catalog) -> SweepResult:
     if not (path / "run.json").exists():
         raise UsageError(f"{path} holds no run", hint="Give the folder that `quantbench run` made.")
     facts = _read_facts(path)
-    plan = Plan.model_validate_json((path / "plan.json").read_text())
+    plan = _read(path / "plan.json", Plan)
     arms = RunDir(path).read_arms()
     return SweepResult(
         config=_read_config(path, catalog),
@@ -152,15 +183,29 @@ def _read_config(path: Path, catalog: Catalog) -> SweepConfig:
 
 
 def _read_facts(path: Path) -> RunFacts:
-    file = path / "run.json"
-    raw: dict[str, Any] = json.loads(file.read_text())
-    version = raw.get("schema_version")
-    if version != SCHEMA_VERSION:
+    return _read(path / "run.json", RunFacts)
+
+
+def _read(file: Path, kind: type[Read]) -> Read:
+    """Read a file of this format version.
+
+    Raises:
+        QuantbenchError: it is of another version, damaged, or gone.
+    """
+    try:
+        raw: dict[str, Any] = json.loads(file.read_text())
+        version = raw.get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise QuantbenchError(
+                f"{file} has format version {version}, this quantbench reads {SCHEMA_VERSION}",
+                hint="Use the version of quantbench that wrote it.",
+            )
+        return kind.model_validate_json(json.dumps(raw))
+    except (OSError, ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
         raise QuantbenchError(
-            f"{file} has format version {version}, this quantbench reads {SCHEMA_VERSION}",
-            hint="Use the version of quantbench that wrote it.",
-        )
-    return RunFacts.model_validate_json(file.read_text())
+            f"{file} is damaged: {reason}", hint="Run the sweep again in a new folder."
+        ) from None
 
 
 def _differences(old: SweepConfig, new: SweepConfig) -> list[str]:

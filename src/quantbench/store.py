@@ -12,14 +12,18 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quantbench.core.errors import UsageError
 from quantbench.core.frozen import content_key
 
 Facts = dict[str, Any]
+
+_ABANDONED_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,23 @@ def default_store() -> Path:
     """`QUANTBENCH_STORE`, or `~/.cache/quantbench`."""
     configured = os.environ.get("QUANTBENCH_STORE")
     return Path(configured) if configured else Path.home() / ".cache" / "quantbench"
+
+
+def check_store(root: Path) -> None:
+    """Refuse a store that cannot be written, before any work is done.
+
+    Raises:
+        UsageError: the folder cannot be made or written.
+    """
+    try:
+        (root / "artifacts").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root / "artifacts"):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"the store {root} cannot be written: {error.strerror}",
+            hint="Set QUANTBENCH_STORE to a folder that can.",
+        ) from None
 
 
 def artifact_key(stage: str, version: int, reads: Facts) -> str:
@@ -53,14 +74,20 @@ def find(root: Path, key: str) -> Stored | None:
     facts_file = folder / "facts.json"
     if not facts_file.exists():
         return None
-    record = json.loads(facts_file.read_text())
+    try:
+        record = json.loads(facts_file.read_text())
+        files: dict[str, str] = record["files"]
+        facts: Facts = record["facts"]
+    except (ValueError, KeyError, TypeError):
+        shutil.rmtree(folder)  # damaged: it is made again
+        return None
     if any(
         not (folder / name).exists() or file_sha256(folder / name) != digest
-        for name, digest in record["files"].items()
+        for name, digest in files.items()
     ):
         shutil.rmtree(folder)
         return None
-    return Stored(folder, record["facts"])
+    return Stored(folder, facts)
 
 
 def make(root: Path, key: str, build: Callable[[Path], Facts]) -> Stored:
@@ -77,6 +104,7 @@ def make(root: Path, key: str, build: Callable[[Path], Facts]) -> Stored:
         return found
     folder = _folder(root, key)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(folder.parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=folder.parent))
     try:
         facts = build(temporary)
@@ -103,7 +131,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old text or the new one, never a part."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -121,6 +149,13 @@ def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left half made, once it is older than any making takes."""
+    for path in folder.glob(".*-*"):
+        if path.is_dir() and time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _folder(root: Path, key: str) -> Path:

@@ -35,6 +35,10 @@ class Observer(Protocol):
         """The current step is done to that part (0-1)."""
         ...
 
+    def note(self, text: str) -> None:
+        """Something that the user should know, though nothing is wrong."""
+        ...
+
     def failed(self, failure: Failed) -> None:
         """The current step failed; the sweep goes on."""
         ...
@@ -76,6 +80,8 @@ def prepare(config: SweepConfig, backend: BackendRun, observer: Observer) -> Pre
         raise UsageError(outcome.message)
     if isinstance(outcome, Failed):
         raise QuantbenchError(f"{outcome.error}\n{outcome.log}".strip(), hint=outcome.hint)
+    for text in outcome.notes:
+        observer.note(text)
     return outcome
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from quantbench import environment, registry, store
 from quantbench.child import Message, serve
 from quantbench.core.config import SweepConfig
-from quantbench.core.errors import QuantbenchError, UsageError
+from quantbench.core.errors import ConfigError, Problem, QuantbenchError, UsageError
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.quantization import Float32
@@ -48,7 +48,11 @@ from quantbench.protocols import Inputs, OnProgress, Progress, SessionOptions, T
 STAGE_VERSIONS = {"export": 1, "calibrate": 1, "quantize": 1, "evaluate": 1}
 
 # Shapes that an export is checked with: other than those that it was traced with.
-CHECKED_SHAPES = ((1, 16), (2, 33), (3, 8))
+CHECKED_SHAPES = ((1, 16), (2, 11), (3, 8))
+
+
+# What turns rows into arrays: their versions can change tokens and pixels.
+_ENCODING_PACKAGES = ("datasets", "numpy", "pillow", "tokenizers", "transformers")
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,9 @@ def run_unit(data: Mapping[str, Any], root: Path, on_progress: OnProgress) -> Fr
 
 def _prepare(config: SweepConfig) -> Prepared:
     cpu = environment.read_cpu()
+    if config.num_threads is not None and config.num_threads > cpu.logical_cores:
+        message = f"more threads than the {cpu.logical_cores} processors of this machine"
+        raise ConfigError("config", [Problem("num_threads", message, str(config.num_threads))])
     wanted = config.backend_args.get("supported_instructions")
     environment.check_instructions(None if wanted is None else str(wanted), cpu.flags)
     opened = open_config(config.model_dump_json())
@@ -137,8 +144,32 @@ def _prepare(config: SweepConfig) -> Prepared:
         calibration_fingerprint=None if calibrated is None else calibrated.fingerprint,
         calibration_num_rows=None if calibrated is None else calibrated.num_rows,
     )
+    _check_samples(config, opened)
     num_threads = config.num_threads or cpu.allowed_cores
-    return Prepared(subject=subject, environment=environment.read_environment(num_threads))
+    splits = [opened.evaluated, *([] if calibrated is None else [calibrated])]
+    notes = dict.fromkeys([*source.notes, *(note for split in splits for note in split.notes)])
+    found = environment.read_environment(num_threads)
+    return Prepared(subject=subject, environment=found, notes=tuple(notes))
+
+
+def _check_samples(config: SweepConfig, opened: Opened) -> None:
+    """Find out before any work whether samples and shapes fit the model.
+
+    All references are read, one sample is encoded per split, and one input is made per length.
+
+    Raises:
+        UsageError: what does not fit, and where.
+    """
+    task, rows = opened.task, opened.evaluated.rows
+    indices = _eval_indices(config, opened)
+    for row in rows.select_columns(list(config.dataset.ref_keys)).select(indices):
+        task.reference(row)
+    task.encode(rows[indices[0]])
+    if opened.calibrated is not None:
+        task.encode(opened.calibrated.rows[0])
+    if registry.task(config.task).spec.uses_input_length:
+        for length in config.input_lengths:
+            task.dummy_inputs(1, length, np.random.default_rng(0))
 
 
 def _export(unit: ExportUnit, root: Path) -> Artifact:
@@ -191,7 +222,7 @@ def _calibrate(unit: CalibrateUnit, root: Path, on_progress: OnProgress) -> Rang
         "data": split.fingerprint,
         "indices": indices,
         "task": _task_reads(config, unit.subject),
-        "tools": _versions("onnx", "onnxruntime", "transformers"),
+        "tools": _versions("onnx", "onnxruntime", *_ENCODING_PACKAGES),
     }
     key = store.artifact_key("calibrate", STAGE_VERSIONS["calibrate"], reads)
 
@@ -257,6 +288,7 @@ def _quantize(unit: QuantizeUnit, root: Path) -> Artifact:
             executed_nodes=executed,
             nodes=facts.nodes,
             exclusion_matches=facts.exclusion_matches,
+            exclusion_effects=facts.exclusion_effects,
         )
 
     return Artifact.model_validate(store.make(root, key, build).facts)
@@ -281,7 +313,7 @@ def _evaluate(unit: EvaluateUnit, root: Path, on_progress: OnProgress) -> Evalua
         "cluster_key": config.dataset.cluster_key,
         "task": _task_reads(config, unit.subject),
         "machine": environment.accuracy_fingerprint(environment.read_cpu()),
-        "tools": _versions("torch", "transformers", "onnxruntime", "datasets"),
+        "tools": _versions("torch", "onnxruntime", *_ENCODING_PACKAGES),
     }
     key = store.artifact_key("evaluate", STAGE_VERSIONS["evaluate"], reads)
 
@@ -433,6 +465,7 @@ def _task_reads(config: SweepConfig, subject: Subject) -> dict[str, Any]:
     """What turns rows into inputs, and outputs into predictions."""
     return {
         "name": config.task,
+        "package": registry.origin("quantbench.tasks", config.task),
         "processor": subject.model_digest,
         "task_args": config.task_args,
         "data_keys": config.dataset.data_keys,

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import pytest
-from synthetic import IMAGE_CLASSIFICATION, QUESTION_ANSWERING, evaluation, sweep, timing
 
 from quantbench.analysis.accuracy import compare_metric
 from quantbench.analysis.compare import summarize
-from quantbench.analysis.summary import RowSummary, SweepSummary
+from quantbench.analysis.idle import idle_in_graph
 from quantbench.analysis.timing import noise
 from quantbench.core.errors import QuantbenchError
-from quantbench.core.plan import Cell
-from quantbench.core.results import Evaluation, SweepResult
+from quantbench.core.plan import ORIGINAL_ID, Arm, Cell, Variant
+from quantbench.core.quantization import Dynamic, Static
+from quantbench.core.results import (
+    ArmResult,
+    Evaluation,
+    Failed,
+    NodeCounts,
+    SweepResult,
+    TimingFailed,
+)
 from quantbench.core.specs import MetricSpec
+from quantbench.core.summary import RowSummary, SweepSummary
+from synthetic import (
+    IMAGE_CLASSIFICATION,
+    QUESTION_ANSWERING,
+    REFERENCE_ID,
+    artifact,
+    evaluation,
+    sweep,
+    timing,
+    with_arm,
+    with_few_rounds,
+)
 
 EXACT = MetricSpec("exact_match", 1.0, True)
 F1 = MetricSpec("f1", 1.0, False)
@@ -109,15 +128,116 @@ def test_the_drop_has_its_flips_interval_and_exact_p(summary: SweepSummary) -> N
     assert arm.agreement == pytest.approx(1 - 70 / 1200)
 
 
-def test_an_exclusion_that_matches_no_node_is_marked(summary: SweepSummary) -> None:
+def test_without_an_evaluation_of_the_original_rows_are_partial_and_say_why() -> None:
+    failure = Failed(stage="evaluate", error="the labels do not fit")
+    found = summarize(with_arm(sweep(), ORIGINAL_ID, evaluation=failure), QUESTION_ANSWERING)
+    assert found.rows[0].status == found.rows[2].status == "partial"
+    assert found.rows[0].shares_with == "the reference"
+    assert [item.number for item in found.distinct_rows] == [3, 4, 7]
+    arm = found.rows[2].arm
+    assert arm is not None
+    assert arm.metrics == ()
+    assert [(f.of, f.stage, f.error) for f in arm.failures] == [
+        ("PyTorch eager", "evaluate", "the labels do not fit")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arm_id", "name"), [(ORIGINAL_ID, "PyTorch eager"), (REFERENCE_ID, "ONNX Runtime fp32")]
+)
+def test_a_cell_that_one_side_of_a_ratio_lost_makes_rows_partial(arm_id: str, name: str) -> None:
     result = sweep()
-    static = result.config.model_copy(update={"node_exclusion": ("softmax",)})
-    rows = tuple(item.model_copy(update={"inert": ()}) for item in result.plan.rows)  # type: ignore[union-attr]
-    plan = result.plan.model_copy(update={"rows": rows})  # type: ignore[union-attr]
-    found = summarize(
-        result.model_copy(update={"config": static, "plan": plan}), QUESTION_ANSWERING
+    timings = next(arm.timings for arm in result.arms if arm.arm.id == arm_id)
+    lost = TimingFailed(stage="time", error="killed", cell=timings[1].cell)
+    found = summarize(with_arm(result, arm_id, timings=(timings[0], lost)), QUESTION_ANSWERING)
+    assert found.rows[2].status == "partial"
+    arm = found.rows[2].arm
+    assert arm is not None
+    assert (name, "time", "killed", lost.cell) in [
+        (f.of, f.stage, f.error, f.cell) for f in arm.failures
+    ]
+    assert arm.num_compared == 1
+
+
+def test_a_run_that_was_stopped_while_timing_has_partial_rows() -> None:
+    result = sweep()
+    for arm in result.arms:
+        result = with_arm(result, arm.arm.id, timings=arm.timings[:1])
+    found = summarize(result, QUESTION_ANSWERING)
+    assert found.rows[2].status == "partial"
+    assert found.rows[2].arm is not None
+    assert [f.cell for f in found.rows[2].arm.failures] == [found.cells[1]]
+
+
+def test_times_of_two_sessions_are_not_compared() -> None:
+    result = sweep()
+    original = next(arm for arm in result.arms if arm.arm.id == ORIGINAL_ID)
+    other = tuple(item.model_copy(update={"session": "another"}) for item in original.timings)
+    found = summarize(with_arm(result, ORIGINAL_ID, timings=other), QUESTION_ANSWERING)
+    arm = found.rows[2].arm
+    assert arm is not None
+    assert [cell.speedup for cell in arm.cells] == [None, None]
+    assert found.rows[2].status == "partial"
+    assert "not timed together" in arm.failures[0].error
+
+
+def test_a_width_of_which_one_part_is_unknown_is_unknown() -> None:
+    found = summarize(with_few_rounds(sweep()), QUESTION_ANSWERING)
+    for arm in (found.rows[0].arm, found.rows[2].arm):
+        assert arm is not None
+        assert (arm.cells[0].half_width, arm.cells[0].unresolved) == (None, True)
+
+
+def test_the_original_against_itself_is_not_unresolved(summary: SweepSummary) -> None:
+    assert summary.original is not None
+    assert not summary.original.unresolved
+
+
+def idle(scheme: Dynamic | Static, nodes: dict[str, NodeCounts], **matches: int) -> list[str]:
+    variant = Variant(opset=11, quantization=scheme)
+    arm = Arm(id="row", role="row", framework="onnxruntime", variant=variant, optimization_level=99)
+    made = artifact("row", quantized=True)
+    made = made.model_copy(update={"nodes": nodes, "exclusion_matches": matches})
+    found = idle_in_graph(ArmResult(arm=arm, artifact=made))
+    return [f"{item.parameter} {item.value}: {item.reason}" for item in found]
+
+
+def counts(total: int, quantized: int, excluded: int = 0) -> NodeCounts:
+    left = total - quantized
+    return NodeCounts(
+        total=total, matched=excluded, excluded=excluded, quantized=quantized, left=left
     )
-    assert [item.reason for item in found.rows[2].inert] == ["matches no node of this model"]
+
+
+def test_operators_of_which_nothing_was_quantized_are_named_with_the_reason() -> None:
+    scheme = Static(operators=("Add", "Conv", "LSTM", "MatMul", "Mul"))
+    nodes = {"Add": counts(5, 0), "Conv": counts(0, 0), "MatMul": counts(9, 8)}
+    assert idle(scheme, nodes | {"Mul": counts(2, 0, 2)}) == [
+        "operators_to_quantize Add: no Add node could be quantized",
+        "operators_to_quantize Conv: the model has no Conv node",
+        "operators_to_quantize LSTM: the model has no LSTM node",
+        "operators_to_quantize Mul: every Mul node is excluded",
+    ]
+
+
+def test_matmul_acts_on_gemm_where_quantization_is_dynamic() -> None:
+    nodes = {"MatMul": counts(0, 0), "Gemm": counts(3, 3)}
+    assert idle(Dynamic(operators=("MatMul",)), nodes) == []
+    assert idle(Static(operators=("MatMul",)), nodes) == [
+        "operators_to_quantize MatMul: the model has no MatMul node"
+    ]
+
+
+def test_exclusions_that_keep_no_node_out_are_named_with_the_reason() -> None:
+    scheme = Static(operators=("Add",), node_exclusion=("layernorm", "softmax"))
+    assert idle(scheme, {"Add": counts(5, 3, 2)}, layernorm=2, softmax=0) == [
+        "node_exclusion softmax: matches no node of this model"
+    ]
+    unaffected = idle(scheme, {"Add": counts(5, 5)}, layernorm=3, softmax=0)
+    assert unaffected[0] == (
+        "node_exclusion layernorm: none of its nodes in this model is of a type that is "
+        "quantized here"
+    )
 
 
 def test_zero_flips_do_not_give_zero_width() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from synthetic import QUESTION_ANSWERING, sweep
 
 from quantbench.analysis.compare import summarize
 from quantbench.analysis.recommend import recommend, samples_to_settle
-from quantbench.analysis.summary import MetricSummary, SweepSummary
 from quantbench.core.errors import UsageError
 from quantbench.core.stats import tango_interval
+from quantbench.core.summary import MetricSummary, Ratio, SweepSummary
+from synthetic import QUESTION_ANSWERING, sweep, with_few_rounds, with_invalid_session
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,38 @@ def test_without_an_evaluation_of_the_original_nothing_is_recommended(
     summary: SweepSummary,
 ) -> None:
     assert recommend(summary.model_copy(update={"original": None})).choice == "none"
+
+
+def test_sound_times_need_no_caution(summary: SweepSummary) -> None:
+    assert recommend(summary).cautions == ()
+
+
+def test_an_invalid_session_is_the_first_caution() -> None:
+    found = recommend(summarize(with_invalid_session(sweep()), QUESTION_ANSWERING))
+    assert (found.choice, found.row) == ("row", 3)
+    assert found.cautions[0].startswith("The timing session is not valid")
+
+
+def test_a_choice_by_a_speed_without_an_interval_says_so() -> None:
+    (caution,) = recommend(summarize(with_few_rounds(sweep()), QUESTION_ANSWERING)).cautions
+    assert "unresolved: there were too few rounds for an interval" in caution
+
+
+def test_a_choice_by_a_speed_with_a_wide_interval_says_so(summary: SweepSummary) -> None:
+    (caution,) = recommend(summary, max_drop_points=2.0).cautions
+    assert "its interval is wider than was asked for" in caution
+
+
+def test_a_choice_that_is_not_shown_to_be_faster_says_so(summary: SweepSummary) -> None:
+    slow = Ratio(value=4.0, low=0.9, high=9.0)
+    rows = [
+        row.model_copy(update={"arm": row.arm.model_copy(update={"speedup": slow})})
+        if row.number == 3 and row.arm
+        else row
+        for row in summary.rows
+    ]
+    (caution,) = recommend(summary.model_copy(update={"rows": tuple(rows)})).cautions
+    assert "does not show it to be faster than the original" in caution
 
 
 def test_as_many_samples_as_it_says_do_settle_it() -> None:

@@ -138,7 +138,7 @@ def test_a_value_that_is_swept_twice_is_an_error() -> None:
     [
         ({"per_channel": "yes"}, "per_channel", "true or false"),
         ({"batch_sizes": [0]}, "batch_sizes[0]", "at least 1"),
-        ({"framework_args": {"opset": 10}}, "framework_args.opset", "at least 11, at most 18"),
+        ({"framework_args": {"opset": 10}}, "framework_args.opset", "at least 11, at most 20"),
         ({"framework_args": {"opset": 11.5}}, "framework_args.opset", "whole number"),
         ({"framework_args": {"optimization_level": 3}}, "framework_args.optimization_level",
          "0, 1, 2, 99"),
@@ -185,6 +185,41 @@ def test_static_rows_need_a_split_to_calibrate_on() -> None:
 
 def test_a_key_given_twice_is_an_error_as_the_first_would_be_lost() -> None:
     assert "'task' is given twice" in str(errors_of(GOOD + "task: image-classification\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: !!binary aGVsbG8=", "binary is not allowed"),
+        ("a: !!set {x}", "set is not allowed"),
+        ("1: x", "must be text"),
+        ("null: x", "must be text"),
+        ("? [1, 2]\n: x", "must be text"),
+        ("a: &a {x: *a}", "not a valid config"),
+        ("a: .inf", "Out of range float"),
+        ("a: " + "9" * 5000, "not a valid config"),
+        ("a: " + "[" * 3000, "nested too deeply"),
+    ],
+)
+def test_what_json_does_not_have_is_refused(text: str, told: str) -> None:
+    (found,) = errors_of(text).problems
+    assert told in str(found)
+
+
+def test_dates_stay_text_and_merge_keys_work() -> None:
+    config = read(GOOD + "model_revision: 2024-01-01\ntime_benchmark_args: {<<: {duration: 3}}\n")
+    assert config.model_revision == "2024-01-01"
+    assert config.time_benchmark_args.duration == 3
+
+
+@pytest.mark.parametrize("name", ["batch_sizes", "input_lengths"])
+def test_a_list_that_holds_a_value_twice_is_an_error(name: str) -> None:
+    assert "twice: 1" in problem(edited(**{name: [1, 2, 1]}), name)
+
+
+def test_a_group_of_parameters_is_swept_part_by_part() -> None:
+    text = edited(framework_args=..., benchmarked={"framework_args": [{"opset": 11}]})
+    assert "framework_args.opset" in problem(text, "benchmarked.framework_args")
 
 
 @pytest.mark.parametrize("text", ["a: [", "", "- just a list", "text"])

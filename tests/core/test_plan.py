@@ -122,6 +122,21 @@ def test_calibration_in_a_dynamic_sweep_is_inert_for_the_whole_run() -> None:
     assert [note.parameter for note in vit_plan().inert] == ["input_lengths", "calibration"]
 
 
+def test_a_calibration_split_without_calibration_is_inert() -> None:
+    dataset = config().dataset.model_dump(mode="json") | {"calibration_split": "train"}
+    made = plan(quantization_approach="dynamic", dataset=dataset, benchmarked={})
+    assert [note.parameter for note in made.inert] == ["dataset.calibration_split"]
+
+
+def test_sampling_is_inert_where_nothing_is_drawn() -> None:
+    made = plan(quantization_approach="dynamic", sampling="head", benchmarked={})
+    assert "sampling" in [note.parameter for note in made.inert]
+    made = plan(
+        quantization_approach="dynamic", sampling="head", max_eval_samples=9, benchmarked={}
+    )
+    assert "sampling" not in [note.parameter for note in made.inert]
+
+
 def test_a_swept_calibration_is_inert_in_dynamic_rows_only() -> None:
     made = plan(
         benchmarked={

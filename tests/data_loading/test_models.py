@@ -58,7 +58,9 @@ class TestTheDigest:
     ) -> None:
         one = make_model(tmp_path / "one")
         content = (one / name).read_bytes() if (one / name).exists() else b""
-        two = make_model(tmp_path / "two", **{name: content + b" "})
+        # The last byte of the weights belongs to a key of their header.
+        changed = content.replace(b"ids", b"ida") if b"ids" in content else content + b" "
+        two = make_model(tmp_path / "two", **{name: changed})
         assert self.digest(one) != self.digest(two)
 
 
@@ -138,12 +140,45 @@ class TestBadInput:
         directory = make_model(tmp_path / "model", **{"model.safetensors": None})
         self.refused(directory, r"there are no weights \(model.safetensors\)")
 
-    def test_pickled_weights_are_named_and_not_read(
-        self, tmp_path: Path, make_model: MakeModel
+    @pytest.mark.parametrize("name", ["tf_model.h5", "flax_model.msgpack", "weights.bin"])
+    def test_weights_of_another_format_are_named(
+        self, tmp_path: Path, make_model: MakeModel, name: str
     ) -> None:
-        pickled = {"model.safetensors": None, "pytorch_model.bin": b"pickle"}
-        directory = make_model(tmp_path / "model", **pickled)
-        assert "save_pretrained" in self.refused(directory, "pytorch_model.bin, which may run code")
+        directory = make_model(tmp_path / "model", **{"model.safetensors": None, name: b"weights"})
+        assert "save_pretrained" in self.refused(directory, f"the only weights in .* are {name}")
+
+    def test_a_config_that_moves_the_weights(self, tmp_path: Path, make_model: MakeModel) -> None:
+        config = {
+            "architectures": ["A"],
+            "model_type": "a",
+            "transformers_weights": "b.safetensors",
+        }
+        data = json.dumps(config).encode()
+        directory = make_model(tmp_path / "model", **{"config.json": data})
+        self.refused(directory, "moves the weights to another file")
+
+    def test_weights_that_end_too_early(self, tmp_path: Path, make_model: MakeModel) -> None:
+        header = json.dumps({"w": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}).encode()
+        whole = len(header).to_bytes(8, "little") + header + bytes(16)
+        directory = make_model(tmp_path / "model", **{"model.safetensors": whole})
+        assert resolve_model(str(directory), None).num_parameters == 4
+        make_model(tmp_path / "model", **{"model.safetensors": whole[:-1]})
+        self.refused(directory, "or only a part of one")
+
+    @pytest.mark.parametrize("header", [b"[]", b'{"w": 1}', b'{"w": {"dtype": "F32"}}'])
+    def test_weights_with_a_header_that_makes_no_sense(
+        self, tmp_path: Path, make_model: MakeModel, header: bytes
+    ) -> None:
+        data = len(header).to_bytes(8, "little") + header
+        directory = make_model(tmp_path / "model", **{"model.safetensors": data})
+        self.refused(directory, "not a safetensors file")
+
+    @pytest.mark.parametrize("data", [b"{", b"[]", b'{"weight_map": [1]}'])
+    def test_an_index_that_cannot_be_read(
+        self, tmp_path: Path, make_model: MakeModel, data: bytes
+    ) -> None:
+        directory = make_model(tmp_path / "model", **{"model.safetensors.index.json": data})
+        self.refused(directory, "not an index of weights")
 
     @pytest.mark.parametrize("data", [b"", b"short", b"\xff" * 64, b"\x04" + bytes(7) + b"nope"])
     def test_weights_that_are_cut_off(

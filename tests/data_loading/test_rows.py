@@ -160,11 +160,10 @@ class TestTheHub:
     def test_a_cached_local_folder_never_answers_for_a_hub_name(
         self, tmp_path: Path, write_jsonl: WriteJsonl, dataset_config: MakeConfig
     ) -> None:
-        self.cache(tmp_path, write_jsonl, "squad", None)
-        (problem,) = problems_of(dataset_config("squad"))
+        self.cache(tmp_path, write_jsonl, "things", None)
+        (problem,) = problems_of(dataset_config("things"))
         assert problem.path == "dataset.path"
         assert "not from the hub" in problem.message
-        assert problem.nearest == "rajpurkar/squad"
 
     def test_loading_a_folder_leaves_nothing_that_could_answer_for_the_hub(
         self, tmp_path: Path, write_jsonl: WriteJsonl, dataset_config: MakeConfig
@@ -173,15 +172,14 @@ class TestTheHub:
         assert load(dataset_config("squad")).origin == "folder"
         shutil.rmtree(tmp_path / "work" / "squad")
         (problem,) = problems_of(dataset_config("squad"))
-        assert "hub could not be reached" in problem.message
+        assert "hub cannot be reached" in problem.message
         assert "not from the hub" not in problem.message
 
     def test_a_name_that_is_nowhere_says_how_to_get_it(self, dataset_config: MakeConfig) -> None:
         (problem,) = problems_of(dataset_config("beans"))
         assert (problem.path, problem.given) == ("dataset.path", "beans")
         assert "no folder of that name is here" in problem.message
-        assert "go online once" in problem.message
-        assert problem.nearest == "AI-Lab-Makerere/beans"
+        assert "datasets.load_dataset('AI-Lab-Makerere/beans')" in problem.message
 
     def test_a_name_that_cannot_be_on_the_hub_is_refused(self, dataset_config: MakeConfig) -> None:
         (problem,) = problems_of(dataset_config("a/b/c"))

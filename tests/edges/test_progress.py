@@ -52,5 +52,17 @@ def test_without_a_terminal_each_step_is_a_plain_line_with_the_time_left() -> No
     ]
 
 
+def test_waiting_for_another_run_is_seen_without_a_terminal() -> None:
+    stream = io.StringIO()
+    with Watcher("sweep", stream, quiet=False, clock=Clock()) as watcher:
+        watcher.begin(STEPS)
+        watcher.step("evaluate", "a")
+        watcher.progress(0.0, "waiting: another run is timing on this machine")
+        watcher.progress(0.1, "sample 1 of 10")
+    assert stream.getvalue().splitlines()[1:] == [
+        "evaluate a: waiting: another run is timing on this machine"
+    ]
+
+
 def test_quiet_leaves_failures_only() -> None:
     assert watch(quiet=True) == "failed evaluate b: no [room] Buy memory.\n"

@@ -40,6 +40,8 @@ def config(**changes: Any) -> SweepConfig:
 
 
 def start(path: Path, subject: Subject = SUBJECT) -> run_dir.RunDir:
+    with run_dir.locked(path):
+        pass
     plan = make_plan(config(), registry.task("image-classification").spec)
     found = environment.read_environment(2)
     return run_dir.open_run(path, json.dumps(CONFIG), plan, found, subject)
@@ -117,3 +119,28 @@ def test_a_run_of_an_unknown_format_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_run_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no run"):
         run_dir.load_run(tmp_path, registry.catalog())
+
+
+def test_two_processes_cannot_write_to_one_folder(tmp_path: Path) -> None:
+    with (
+        run_dir.locked(tmp_path / "run"),
+        pytest.raises(UsageError, match="another quantbench is running"),
+        run_dir.locked(tmp_path / "run"),
+    ):
+        pass
+    with run_dir.locked(tmp_path / "run"):
+        pass
+
+
+def test_a_run_that_was_ended_at_its_very_start_can_go_on(tmp_path: Path) -> None:
+    (tmp_path / "run" / "results").mkdir(parents=True)
+    with run_dir.locked(tmp_path / "run"):
+        check(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["run.json", "plan.json"])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
+    start(tmp_path / "run")
+    (tmp_path / "run" / name).write_text('{"half": ')
+    with pytest.raises(QuantbenchError, match=f"{name} is damaged"):
+        run_dir.load_run(tmp_path / "run", registry.catalog())

@@ -1,11 +1,13 @@
 """The store: an artifact is there whole or not at all, and is checked when it is read."""
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from quantbench import store
+from quantbench.core.errors import UsageError
 
 
 def test_an_artifact_is_built_once_and_then_found(tmp_path: Path) -> None:
@@ -94,3 +96,29 @@ def test_the_store_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert store.default_store() == Path("/somewhere")
     monkeypatch.delenv("QUANTBENCH_STORE")
     assert store.default_store() == Path.home() / ".cache" / "quantbench"
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="QUANTBENCH_STORE"):
+        store.check_store(tmp_path / "file")
+    store.check_store(tmp_path / "new")
+
+
+def test_an_artifact_with_damaged_facts_is_made_again(tmp_path: Path) -> None:
+    key = "ab" * 16
+    (store.make(tmp_path, key, lambda _: {"n": 1}).path / "facts.json").write_text("{")
+    assert store.find(tmp_path, key) is None
+    assert store.make(tmp_path, key, lambda _: {"n": 2}).facts == {"n": 2}
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    key = "cd" * 16
+    folder = tmp_path / "artifacts" / "cd"
+    old, young = folder / ".cdcdcdcd-old", folder / ".cdcdcdcd-young"
+    for path in (old, young):
+        path.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    store.make(tmp_path, key, lambda _: {})
+    assert not old.exists()
+    assert young.exists()

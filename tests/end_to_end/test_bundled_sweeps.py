@@ -1,6 +1,7 @@
 """The whole path on the bundled trained models: config in, results and card out."""
 
 import importlib.resources
+import json
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +129,11 @@ def test_exclusions_keep_adds_out_of_static_rows_and_are_counted(questions: Swee
 def test_all_arms_have_the_same_number_of_threads(questions: SweepResult) -> None:
     assert questions.environment is not None
     threads = {
-        timing.process.num_threads
+        process.num_threads
         for arm in questions.arms
         for timing in arm.timings
         if isinstance(timing, Timing)
+        for process in timing.processes
     }
     assert threads == {questions.environment.num_threads}
 
@@ -155,21 +157,40 @@ def test_a_second_run_takes_files_and_predictions_from_the_store(
         assert before.evaluation == after.evaluation
 
 
+def answers_that_are_numbers(folder: Path) -> dict[str, Any]:
+    row = {"question": "who?", "context": "someone", "answers": 3}
+    (folder / "numbers.jsonl").write_text(json.dumps(row) + "\n")
+    return {
+        "dataset": {
+            "path": "json",
+            "data_files": {"validation": str(folder / "numbers.jsonl")},
+            "calibration_split": None,
+        },
+        "quantization_approach": "dynamic",
+        "benchmarked": {"per_channel": [True, False]},
+    }
+
+
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("demo", "changes", "told"),
     [
-        ({"dataset": {"eval_split": "validaton"}}, "did you mean 'validation'?"),
-        ({"dataset": {"data_keys": {"primary": "picture"}}}, "dataset.data_keys.primary"),
-        ({"model_name_or_path": "bundled:questions"}, "ForImageClassification"),
-        ({"model_name_or_path": "./nowhere"}, "nowhere"),
+        ("digits", {"dataset": {"eval_split": "validaton"}}, "did you mean 'validation'?"),
+        ("digits", {"dataset": {"data_keys": {"primary": "picture"}}}, "dataset.data_keys.primary"),
+        ("digits", {"model_name_or_path": "bundled:questions"}, "ForImageClassification"),
+        ("digits", {"model_name_or_path": "./nowhere"}, "nowhere"),
+        ("digits", {"num_threads": 100_000}, "num_threads"),
+        ("questions", {"input_lengths": [16, 4000]}, "4000"),
+        ("questions", answers_that_are_numbers, "dataset.ref_keys[0]"),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_written(
-    folder: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], told: str
+    folder: Path, capsys: pytest.CaptureFixture[str], demo: str, changes: Any, told: str
 ) -> None:
-    config = yaml.safe_load(demo_config("digits"))
-    for name, value in changes.items():
-        config[name] = config[name] | value if isinstance(value, dict) else value
+    config = yaml.safe_load(demo_config(demo))
+    for name, value in (changes(folder) if callable(changes) else changes).items():
+        merged = isinstance(value, dict) and name == "dataset"
+        config[name] = config[name] | value if merged else value
+    config.pop("per_channel", None)
     assert run(folder, "bad", yaml.safe_dump(config)) == 2
     text = capsys.readouterr().err
     assert told in text

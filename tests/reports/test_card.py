@@ -10,31 +10,45 @@ from pathlib import Path
 
 import pytest
 import yaml
-from synthetic import IMAGE_CLASSIFICATION, QUESTION_ANSWERING, config, sweep
 
 from quantbench.core.config import SweepConfig
-from quantbench.core.plan import make_plan
-from quantbench.core.results import SweepResult
+from quantbench.core.plan import ORIGINAL_ID, make_plan
+from quantbench.core.results import Failed, SweepResult
+from quantbench.core.specs import TaskSpec
 from quantbench.reports import card as card_report
 from quantbench.reports.card import render_card
-from quantbench.reports.card_front_matter import is_hub_name
+from synthetic import (
+    IMAGE_CLASSIFICATION,
+    QUESTION_ANSWERING,
+    config,
+    report_inputs,
+    subject,
+    sweep,
+    with_arm,
+    with_few_rounds,
+    with_invalid_session,
+)
 
 GOLDEN = Path(__file__).parent / "golden" / "card.md"
 BLOCKED = """
 import sys
 for name in ("torch", "transformers", "onnx", "onnxruntime", "datasets"):
     sys.modules[name] = None
-from synthetic import QUESTION_ANSWERING, sweep
+from synthetic import report_inputs, sweep
 from quantbench.reports import card, plots, tables
 from pathlib import Path
 for report in (card, plots, tables):
-    report.REPORT.write(sweep(), QUESTION_ANSWERING, Path(sys.argv[1]))
+    report.REPORT.write(*report_inputs(sweep()), Path(sys.argv[1]))
 """
 
 
 @pytest.fixture(scope="module")
 def card() -> str:
-    return render_card(sweep(), QUESTION_ANSWERING)
+    return card_of(sweep())
+
+
+def card_of(result: SweepResult, task: TaskSpec = QUESTION_ANSWERING) -> str:
+    return render_card(*report_inputs(result, task))
 
 
 def front(card: str) -> dict[str, object]:
@@ -101,10 +115,10 @@ def test_every_table_has_rows_of_one_length(card: str) -> None:
         assert len({len(line) for line in lines}) == 1
 
 
-def test_a_local_model_is_not_named_as_a_hub_repository() -> None:
-    local = config(model_name_or_path="/models/<b>mine", dataset=dataset(path="bundled:questions"))
-    result = sweep().model_copy(update={"config": local})
-    card = render_card(result, QUESTION_ANSWERING)
+def test_what_has_no_commit_is_not_named_as_a_hub_repository() -> None:
+    asked = config(model_name_or_path="models/<b>mine", dataset=dataset(path="data/questions"))
+    local = subject().model_copy(update={"model_revision": None, "dataset_revision": None})
+    card = card_of(sweep().model_copy(update={"config": asked, "subject": local}))
     data = front(card)
     assert "base_model" not in data
     assert "datasets" not in data
@@ -113,22 +127,6 @@ def test_a_local_model_is_not_named_as_a_hub_repository() -> None:
 
 def dataset(path: str) -> dict[str, object]:
     return {**config().dataset.model_dump(mode="json", exclude_unset=True), "path": path}
-
-
-@pytest.mark.parametrize(
-    ("name", "is_name"),
-    [
-        ("squad", True),
-        ("org/name-1.0", True),
-        ("./local", False),
-        ("/abs/path", False),
-        ("a/b/c", False),
-        ("bundled:digits", False),
-        ("csv", False),
-    ],
-)
-def test_hub_names_are_told_from_paths(name: str, is_name: bool) -> None:
-    assert is_hub_name(name) is is_name
 
 
 def test_a_task_without_lengths_prints_no_axis_of_lengths_and_says_why() -> None:
@@ -143,7 +141,7 @@ def test_a_task_without_lengths_prints_no_axis_of_lengths_and_says_why() -> None
         input_lengths=[32, 64],
     )
     plan = make_plan(asked, IMAGE_CLASSIFICATION)
-    card = render_card(SweepResult(config=asked, plan=plan), IMAGE_CLASSIFICATION)
+    card = card_of(SweepResult(config=asked, plan=plan), IMAGE_CLASSIFICATION)
     assert "There is no axis of input lengths (asked for: `[32, 64]`)" in card
     assert card.count("Below, time metrics") == 2
     assert "input length =" not in card
@@ -151,23 +149,55 @@ def test_a_task_without_lengths_prints_no_axis_of_lengths_and_says_why() -> None
 
 def test_a_sweep_of_which_nothing_ran_still_has_a_card() -> None:
     result = sweep()
-    card = render_card(result.model_copy(update={"arms": ()}), QUESTION_ANSWERING)
+    card = card_of(result.model_copy(update={"arms": ()}))
     assert "has not been run" in card
     assert "**Recommended: nothing**" in card
     assert "<picture>" not in card
 
 
-def test_an_invalid_session_is_said_at_the_top() -> None:
+def test_an_invalid_session_is_said_before_what_is_recommended() -> None:
+    quoted = [
+        line for line in card_of(with_invalid_session(sweep())).splitlines() if line[:1] == ">"
+    ]
+    assert quoted[0].startswith("> **Caution**: The timing session is not valid")
+    assert any(line.startswith("> **Recommended: row 3**") for line in quoted)
+
+
+def test_a_speedup_without_an_interval_is_marked_and_the_brackets_are_explained() -> None:
+    card = card_of(with_few_rounds(sweep()))
+    assert "A speed-up without brackets has too few rounds for an interval." in card
+    assert "(unresolved: too few rounds)" in card
+    assert "±0%" not in card
+    assert "without brackets" not in card_of(sweep())
+
+
+def test_rows_that_lack_a_drop_say_whose_evaluation_failed() -> None:
+    failure = Failed(stage="evaluate", error="the labels do not fit", hint="Give labels.")
+    card = card_of(with_arm(sweep(), ORIGINAL_ID, evaluation=failure))
+    assert "* PyTorch eager failed in evaluate: the labels do not fit. Give labels." in card
+    rows = "* rows 1, 2, 3, 4, 7: PyTorch eager failed in evaluate: the labels do not fit."
+    assert rows in card
+
+
+def test_an_operator_that_the_model_lacks_is_listed_as_changing_nothing() -> None:
+    asked = config(
+        quantization_approach="dynamic",
+        benchmarked={"operators_to_quantize": [["MatMul"], ["MatMul", "Conv", "LSTM"]]},
+    )
+    card = card_of(sweep(asked))
+    assert "* `operators_to_quantize` `Conv` in row 1: the model has no Conv node." in card
+    assert "* `operators_to_quantize` `LSTM` in row 1: the model has no LSTM node." in card
+
+
+def test_an_error_keeps_its_dots_and_gets_one_period() -> None:
+    failure = Failed(stage="quantize", error="no file ../model.onnx.", hint="Look...")
     result = sweep()
-    twin = next(arm for arm in result.arms if arm.arm.role == "reference_twin")
-    slow = next(arm for arm in result.arms if arm.arm.role == "original")
-    arms = [a.model_copy(update={"timings": slow.timings}) if a is twin else a for a in result.arms]
-    card = render_card(result.model_copy(update={"arms": tuple(arms)}), QUESTION_ANSWERING)
-    assert "**The timing session is not valid**" in card.split("# Evaluation")[0]
+    card = card_of(with_arm(result, result.plan.rows[2].arm_id, artifact=failure, evaluation=None))  # type: ignore
+    assert "failed in quantize: no file ../model.onnx. Look...\n" in card
 
 
 def test_the_report_writes_the_readme(tmp_path: Path) -> None:
-    written = card_report.REPORT.write(sweep(), QUESTION_ANSWERING, tmp_path)
+    written = card_report.REPORT.write(*report_inputs(sweep()), tmp_path)
     assert written == [tmp_path / "README.md"]
 
 

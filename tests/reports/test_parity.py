@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from synthetic import IMAGE_CLASSIFICATION, QUESTION_ANSWERING, sweep
 
 from quantbench.analysis.compare import summarize
 from quantbench.core.errors import UsageError
@@ -14,6 +13,7 @@ from quantbench.core.specs import TaskSpec
 from quantbench.reports.card import render_card
 from quantbench.reports.card_parity import render_parity
 from quantbench.reports.published import read_seed_card
+from synthetic import IMAGE_CLASSIFICATION, QUESTION_ANSWERING, report_inputs, sweep
 
 DATA = Path(__file__).parents[1] / "data"
 CARDS: list[tuple[str, TaskSpec]] = [
@@ -62,10 +62,12 @@ def test_an_imported_card_has_a_default_form_without_invented_intervals(
     name: str, task: TaskSpec
 ) -> None:
     result = read_seed_card(*texts(name))
-    card = render_card(result, task)
+    card = render_card(*report_inputs(result, task))
     assert "no intervals, and nothing is recommended" in card
     assert "[95 %]" not in card
     assert "speedup of means" in card
+    assert "without brackets" not in card
+    assert f"datasets:\n- {result.config.dataset.path}\n" in card
     assert len(summarize(result, task).rows) == 8
 
 

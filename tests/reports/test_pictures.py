@@ -6,12 +6,11 @@ import itertools
 import json
 from pathlib import Path
 
-from synthetic import QUESTION_ANSWERING, sweep
-
 from quantbench.analysis.compare import summarize
 from quantbench.analysis.points import Point, accuracy_speed_points
 from quantbench.reports import plots
 from quantbench.reports.label_places import place_labels
+from synthetic import QUESTION_ANSWERING, report_inputs, sweep
 
 
 def test_the_picture_shows_each_distinct_file_once() -> None:
@@ -22,7 +21,7 @@ def test_the_picture_shows_each_distinct_file_once() -> None:
 
 
 def test_pictures_are_written_light_and_dark_as_svg_and_png(tmp_path: Path) -> None:
-    written = plots.REPORT.write(sweep(), QUESTION_ANSWERING, tmp_path)
+    written = plots.REPORT.write(*report_inputs(sweep()), tmp_path)
     names = [path.relative_to(tmp_path).as_posix() for path in written]
     stem = "plots/accuracy_speed"
     assert names == [f"{stem}-{t}.{e}" for t in ("light", "dark") for e in ("svg", "png")]
@@ -32,7 +31,7 @@ def test_pictures_are_written_light_and_dark_as_svg_and_png(tmp_path: Path) -> N
 
 def test_nothing_is_written_where_nothing_was_measured(tmp_path: Path) -> None:
     empty = sweep().model_copy(update={"arms": ()})
-    assert plots.REPORT.write(empty, QUESTION_ANSWERING, tmp_path) == []
+    assert plots.REPORT.write(*report_inputs(empty), tmp_path) == []
 
 
 def test_light_and_dark_differ_in_colours_only() -> None:

@@ -264,7 +264,7 @@ def test_every_row_of_the_seed_grid_quantizes_loads_and_runs(
 
 
 @pytest.mark.parametrize(
-    ("approach", "opset"), list(itertools.product([Dynamic, Static], [13, 14, 18]))
+    ("approach", "opset"), list(itertools.product([Dynamic, Static], [13, 14, 18, 20]))
 )
 def test_matmul_stays_close_to_the_export_at_every_opset(
     models: Models,

@@ -78,8 +78,8 @@ def test_raw_times_of_every_arm_are_kept_by_round(model: Path) -> None:
 def test_the_process_reports_its_own_threads(model: Path) -> None:
     found = run(arms(model, "reference", "a"))["a"]
     assert isinstance(found, Timing)
-    assert found.process.num_threads == 1
-    assert found.process.warmup_runs >= 2
+    assert found.processes[0].num_threads == 1
+    assert found.processes[0].warmup_runs >= 2
 
 
 def test_an_arm_that_cannot_start_fails_alone(model: Path, tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_nothing_else_is_timed_on_the_machine_meanwhile(
 ) -> None:
     import fcntl
 
-    monkeypatch.setattr(timing.tempfile, "gettempdir", lambda: str(tmp_path))
-    lock = tmp_path / "quantbench-timing.lock"
+    lock = tmp_path / "timing.lock"
+    monkeypatch.setattr(timing, "LOCK", lock)
     with (
         timing.machine_lock(lambda *_: None),
         lock.open() as other,

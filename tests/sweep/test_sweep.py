@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_backend import FakeBackend
 
+from fake_backend import FakeBackend
 from quantbench import cli, registry, run_dir
 
 CONFIG = """
@@ -105,6 +105,37 @@ def test_a_cell_that_cannot_be_timed_leaves_accuracy_and_other_cells(
     assert outcomes == ["completed", "failed"]
 
 
+def test_when_the_first_of_two_references_fails_the_other_is_timed_against(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = config.read_text().replace("framework_args: {opset: 11, optimization_level: 1}\n", "")
+    config.write_text(
+        text.split("benchmarked:")[0] + "benchmarked:\n  framework_args.opset: [11, 17]"
+    )
+    assert run(FakeBackend("export 11"), monkeypatch) == 4
+    result = run_dir.load_run(Path("runs/sweep"), registry.catalog())
+    (timed,) = [arm for arm in result.arms if arm.arm.role == "row" and arm.timings]
+    assert {timing.outcome for timing in timed.timings} == {"completed"}
+
+
+def test_timings_of_another_file_are_not_kept(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(FakeBackend("time b4"), monkeypatch)
+    again = FakeBackend(file="other")
+    run(again, monkeypatch)
+    assert [name for stage, name in again.asked if stage == "time"] == ["b1-l32", "b4-l32"]
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_anything_is_written(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QUANTBENCH_STORE", str(config))
+    assert run(FakeBackend(), monkeypatch) == 2
+    assert "QUANTBENCH_STORE" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
 def test_running_again_goes_on_where_the_first_run_failed(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +153,15 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     assert "validaton" in capsys.readouterr().err
     assert not Path("runs").exists()
     assert backend.closed
+
+
+def test_a_note_of_the_preparation_reaches_the_user_and_the_log(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registry, "backend", lambda _: FakeBackend())
+    cli.main(["run", "sweep.yaml"])
+    assert "note squad is called rajpurkar/squad today" in capsys.readouterr().err
+    assert "rajpurkar/squad" in Path("runs/sweep/log.txt").read_text()
 
 
 def test_another_config_in_the_same_folder_is_refused(
@@ -154,6 +194,60 @@ def test_the_card_can_be_written_again_from_the_results_alone(
     card.unlink()
     assert cli.main(["card", "runs/sweep"]) == 0
     assert card.read_text() == before
+
+
+def test_a_report_that_fails_keeps_no_other_from_being_written(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = registry.report
+
+    class Broken:
+        name = "plots"
+
+        def write(self, *_: Any) -> list[Path]:
+            raise ValueError("no font\nat all")
+
+    monkeypatch.setattr(
+        registry, "report", lambda name: Broken() if name == "plots" else real(name)
+    )
+    assert run(FakeBackend(), monkeypatch) == 1
+    line = "quantbench: the report 'plots' could not be written: ValueError: no font at all\n"
+    assert capsys.readouterr().err == line
+    folder = Path("runs/sweep")
+    assert (folder / "README.md").exists()
+    assert (folder / "table.parquet").exists()
+    assert "Traceback" in (folder / "log.txt").read_text()
+    assert cli.main(["card", "runs/sweep"]) == 1
+
+
+def test_reports_of_other_packages_are_written_too(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Rows:
+        name = "rows"
+
+        def write(self, result: Any, summary: Any, task: Any, run_dir: Path) -> list[Path]:
+            path = run_dir / "rows.txt"
+            path.write_text(f"{task.name}: {len(summary.rows)} rows")
+            return [path]
+
+    names, report = registry.names, registry.report
+    monkeypatch.setattr(
+        registry,
+        "names",
+        lambda group: (*names(group), "rows") if group == "quantbench.reports" else names(group),
+    )
+    monkeypatch.setattr(registry, "report", lambda name: Rows() if name == "rows" else report(name))
+    assert run(FakeBackend(), monkeypatch) == 0
+    assert Path("runs/sweep/rows.txt").read_text() == "question-answering: 8 rows"
+
+
+def test_a_failed_evaluation_of_the_original_is_no_success(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(FakeBackend("evaluate original"), monkeypatch) == 1
+    card = Path("runs/sweep/README.md").read_text()
+    assert "PyTorch eager failed in evaluate: broken on purpose" in card
 
 
 def test_an_interruption_has_its_own_exit_code_and_ends_the_backend(

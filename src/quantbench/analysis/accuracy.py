@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quantbench.analysis.summary import MetricSummary
 from quantbench.core import stats
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.results import Evaluation
 from quantbench.core.specs import MetricSpec
+from quantbench.core.summary import MetricSummary
 
 # Per-sample scores lie between 0 and 1, whatever unit the metric itself is given in.
 POINTS = 100.0

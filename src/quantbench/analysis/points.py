@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from quantbench.analysis.summary import ArmSummary, SweepSummary
 from quantbench.core.frozen import Frozen
+from quantbench.core.summary import ArmSummary, SweepSummary
 
 Kind = Literal["original", "reference", "quantized"]
 

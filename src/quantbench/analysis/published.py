@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from quantbench.analysis.summary import (
+from quantbench.analysis.timing import overall
+from quantbench.core.frozen import content_key
+from quantbench.core.plan import Cell
+from quantbench.core.results import PublishedRow, PublishedTiming, SweepResult
+from quantbench.core.specs import TaskSpec
+from quantbench.core.summary import (
     ArmSummary,
     CellSummary,
     Latency,
@@ -11,11 +16,6 @@ from quantbench.analysis.summary import (
     RowSummary,
     SweepSummary,
 )
-from quantbench.analysis.timing import overall
-from quantbench.core.frozen import content_key
-from quantbench.core.plan import Cell
-from quantbench.core.results import PublishedRow, PublishedTiming, SweepResult
-from quantbench.core.specs import TaskSpec
 
 METHOD_VERSION = "published-means"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from quantbench.analysis.summary import ArmSummary, MetricSummary, SweepSummary
 from quantbench.core import stats
 from quantbench.core.errors import UsageError
 from quantbench.core.frozen import Frozen
+from quantbench.core.summary import ArmSummary, MetricSummary, SweepSummary
 
 # MLPerf Inference accepts a model with 99 % of the original's accuracy.
 DEFAULT_MARGIN_SHARE = 0.01
@@ -35,13 +35,16 @@ class Recommendation(Frozen):
     """What to deploy and why.
 
     `choice` is a row, the reference runtime without quantization ("keep fp32"), the original, or
-    none where speed or accuracy is not known. `zero_flips_high` is the upper end of the interval
-    that zero flips would have given with this many samples; `sample_size` says it in words.
+    none where speed or accuracy is not known. `cautions` are sentences to be read before it: why
+    its speed may not be relied on. `why` is a clause, without a period. `zero_flips_high` is the
+    upper end of the interval that zero flips would have given with this many samples;
+    `sample_size` says it in words.
     """
 
     choice: Choice
     metric: str
     why: str
+    cautions: tuple[str, ...] = ()
     row: int | None = None
     reference_id: str | None = None
     margin_points: float | None = None
@@ -59,6 +62,7 @@ class _Candidate:
     row: int | None = None
     reference_id: str | None = None
     metric: MetricSummary | None = None
+    arm: ArmSummary | None = None
 
 
 def recommend(summary: SweepSummary, *, max_drop_points: float | None = None) -> Recommendation:
@@ -67,6 +71,9 @@ def recommend(summary: SweepSummary, *, max_drop_points: float | None = None) ->
     Speed is the geometric mean of the speed-up over all cells. ONNX Runtime fp32 is a candidate
     whose drop itself, not its interval, must be inside the margin: it computes the same function,
     and its export is checked against PyTorch. The original is the last resort.
+
+    Times that cannot be relied on (an invalid session, a speed-up without a narrow interval) do
+    not change the choice, as there are no better ones: `cautions` says so.
 
     Args:
         summary: of a sweep.
@@ -107,6 +114,7 @@ def recommend(summary: SweepSummary, *, max_drop_points: float | None = None) ->
         choice=best.choice,
         metric=name,
         why=_why(best, candidates, name, margin),
+        cautions=tuple(_cautions(summary, best)),
         row=best.row,
         reference_id=best.reference_id,
         margin_points=margin,
@@ -153,7 +161,15 @@ def _rows(summary: SweepSummary) -> list[_Candidate]:
         speedup = _speedup(row.arm)
         if metric is not None and speedup is not None:
             found.append(
-                _Candidate("row", speedup, metric.drop, metric.high, row=row.number, metric=metric)
+                _Candidate(
+                    "row",
+                    speedup,
+                    metric.drop,
+                    metric.high,
+                    row=row.number,
+                    metric=metric,
+                    arm=row.arm,
+                )
             )
     return found
 
@@ -164,7 +180,14 @@ def _references(summary: SweepSummary) -> list[_Candidate]:
         metric, speedup = _metric(arm, summary.primary_metric), _speedup(arm)
         if metric is not None and speedup is not None:
             found.append(
-                _Candidate("reference", speedup, metric.drop, metric.drop, reference_id=arm.id)
+                _Candidate(
+                    "reference",
+                    speedup,
+                    metric.drop,
+                    metric.drop,
+                    reference_id=arm.id,
+                    arm=arm,
+                )
             )
     return found
 
@@ -193,6 +216,27 @@ def _unsettled(candidate: _Candidate, margin: float) -> Unsettled:
         high=candidate.high if candidate.high is not None else candidate.drop,
         samples_to_settle=samples_to_settle(metric, margin) if metric else None,
     )
+
+
+def _cautions(summary: SweepSummary, best: _Candidate) -> list[str]:
+    """Whole sentences on what the times behind a choice cannot show, the gravest first."""
+    found: list[str] = []
+    if summary.invalid_session:
+        found.append(
+            "The timing session is not valid: two copies of one file measured as different. Do "
+            "not rely on its times; run it again."
+        )
+    speedup = best.arm.speedup if best.arm else None
+    doubt = None
+    if speedup is not None and speedup.low is None:
+        doubt = "there were too few rounds for an interval, so it is not shown to be the fastest"
+    elif speedup is not None and speedup.low is not None and speedup.low <= 1:
+        doubt = "its interval does not show it to be faster than the original"
+    elif best.arm is not None and best.arm.unresolved:
+        doubt = "in some shape its interval is wider than was asked for"
+    if doubt is not None:
+        found.append(f"The speed of what is recommended is unresolved: {doubt}.")
+    return found
 
 
 def _why(best: _Candidate, candidates: list[_Candidate], name: str, margin: float) -> str:

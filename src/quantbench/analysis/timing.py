@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
-from quantbench.analysis.summary import Latency, Noise, Ratio
 from quantbench.core import stats
 from quantbench.core.plan import Cell
 from quantbench.core.results import Timing
+from quantbench.core.summary import Latency, Noise, Ratio
 
 # The session is invalid when two copies of one file differ by more than this for certain.
 INVALID_MARGIN = 0.01

@@ -6,19 +6,31 @@ JSON Schema, so an editor shows them. Reading and checking a config is in `confi
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 from quantbench.core.frozen import Frozen
 from quantbench.core.quantization import Calibration, Dynamic, Static
 from quantbench.core.vocabulary import NodeExclusion, Operator
 
+Value = TypeVar("Value")
+
 NonEmptyStr = Annotated[str, Field(min_length=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 
+
+def _each_once(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    twice = [value for n, value in enumerate(values) if value in values[:n]]
+    if twice:
+        raise ValueError(f"must not hold a value twice: {twice[0]}")
+    return values
+
+
+EachOnce = AfterValidator(_each_once)
+
 MIN_OPSET = 11
-MAX_OPSET = 18
+MAX_OPSET = 20
 
 
 class DatasetConfig(Frozen):
@@ -86,7 +98,7 @@ class SweepConfig(Frozen):
     task_args: dict[str, JsonValue] = Field(
         default_factory=dict, description="Arguments of the task, such as max_seq_length."
     )
-    metrics: tuple[str, ...] | None = Field(
+    metrics: Annotated[tuple[str, ...], EachOnce] | None = Field(
         None, min_length=1, description="Metrics to report; all of the task's when left out."
     )
     quantization_approach: Literal["dynamic", "static"] = Field(
@@ -96,10 +108,10 @@ class SweepConfig(Frozen):
             "static: activation scales from calibration (int8, QDQ)."
         ),
     )
-    operators_to_quantize: tuple[Operator, ...] = Field(
+    operators_to_quantize: Annotated[tuple[Operator, ...], EachOnce] = Field(
         ("MatMul",), min_length=1, description="ONNX operator types to quantize."
     )
-    node_exclusion: tuple[NodeExclusion, ...] = Field(
+    node_exclusion: Annotated[tuple[NodeExclusion, ...], EachOnce] = Field(
         (), description="Parts of the model whose nodes stay in floating point."
     )
     per_channel: bool = Field(False, description="One weight scale per output channel.")
@@ -111,8 +123,8 @@ class SweepConfig(Frozen):
     aware_training: bool = Field(
         False, description="Quantization-aware training is not supported: false only."
     )
-    batch_sizes: tuple[PositiveInt, ...] = Field((1,), min_length=1)
-    input_lengths: tuple[PositiveInt, ...] = Field(
+    batch_sizes: Annotated[tuple[PositiveInt, ...], EachOnce] = Field((1,), min_length=1)
+    input_lengths: Annotated[tuple[PositiveInt, ...], EachOnce] = Field(
         (128,), min_length=1, description="Tokens per sample when timing; inert for images."
     )
     time_benchmark_args: TimeBenchmarkArgs = Field(default_factory=TimeBenchmarkArgs)

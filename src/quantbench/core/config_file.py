@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -15,6 +15,10 @@ from quantbench.core.errors import ConfigError, Problem
 from quantbench.core.specs import Catalog
 
 Json = dict[str, Any]
+
+_RESOLVED = tuple(
+    f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "merge", "null", "value")
+)
 
 
 def read_config(text: str, source: str, catalog: Catalog) -> SweepConfig:
@@ -32,20 +36,27 @@ def read_config(text: str, source: str, catalog: Catalog) -> SweepConfig:
 
 
 def load_yaml(text: str, source: str) -> Any:
-    """YAML as plain data; a key given twice is an error, as the first would be lost.
+    """YAML as plain JSON data.
+
+    A key given twice is an error, as the first would be lost. Dates stay text. What JSON does not
+    have is refused: keys that are no text, infinite numbers, sets, binary, data inside itself.
 
     Raises:
-        ConfigError: the text is not YAML; the message names line and column.
+        ConfigError: the text is not such YAML; the message names line and column where known.
     """
     try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+        data = yaml.load(text, Loader=_JsonLoader)  # noqa: S506 - a SafeLoader
+        json.dumps(data, allow_nan=False)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the file"
-        problem = Problem(where, f"not valid YAML: {error.problem}")
+        problem = Problem(where, f"not a valid config: {error.problem}")
         raise ConfigError(source, [problem]) from None
-    except yaml.YAMLError as error:
-        raise ConfigError(source, [Problem("the file", f"not valid YAML: {error}")]) from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        problem = Problem("the file", f"not a valid config: {reason}")
+        raise ConfigError(source, [problem]) from None
+    return data
 
 
 def check_config(raw: Any, source: str, catalog: Catalog) -> SweepConfig:
@@ -84,16 +95,34 @@ def with_values(data: Json, values: Mapping[str, Any]) -> Json:
     return copy
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a mapping with the same key twice."""
+class _JsonLoader(yaml.SafeLoader):
+    """SafeLoader for JSON data only, which refuses a mapping with the same key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
-            key = cast(Hashable, self.construct_object(key_node, deep=True))
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key_node.tag != "tag:yaml.org,2002:str":
+                message = "a parameter's name must be text: put it in quotes"
+                raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
+            if key_node.value in seen:
+                message = f"{key_node.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
+            seen.add(key_node.value)
         return super().construct_mapping(node, deep=deep)
+
+
+def _refuse(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    kind = node.tag.rsplit(":", 1)[-1].lstrip("!")
+    message = f"{kind} is not allowed here: use text, numbers, true, false, null, lists, mappings"
+    raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+
+
+# YAML 1.1 reads `2024-01-01` as a date: here it stays text.
+_JsonLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag in _RESOLVED]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind in ("binary", "timestamp", "omap", "pairs", "set"):
+    _JsonLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _refuse)

@@ -92,9 +92,7 @@ def benchmarked_problems(data: Json, catalog: Catalog) -> list[Problem]:
             problems.append(
                 Problem(
                     path,
-                    "cannot be swept: it describes the whole run"
-                    if _is_field(name)
-                    else "unknown parameter",
+                    _why_not_sweepable(name),
                     allowed=", ".join(SWEEPABLE),
                     nearest=nearest_name(name, SWEEPABLE),
                 )
@@ -118,6 +116,15 @@ def benchmarked_problems(data: Json, catalog: Catalog) -> list[Problem]:
             if value in values[:n]:
                 problems.append(Problem(item, "is in the list twice", shown(value)))
     return problems
+
+
+def _why_not_sweepable(name: str) -> str:
+    parts = [swept for swept in SWEEPABLE if swept.startswith(f"{name}.")]
+    if parts:
+        return f"sweep a part of it by its dotted name: {', '.join(parts)}"
+    if _is_field(name):
+        return "cannot be swept: it describes the whole run"
+    return "unknown parameter"
 
 
 def _aware_training(value: Any, path: str) -> list[Problem]:

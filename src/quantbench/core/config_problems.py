@@ -54,7 +54,7 @@ def validation_problems(
         model: the type behind `validate`, if it has fields whose names can be suggested.
     """
     try:
-        validate(json.dumps(data, default=str))
+        validate(json.dumps(data))
     except ValidationError as error:
         return [
             _problem(dict(item), data, prefix, model)
@@ -90,6 +90,8 @@ def _problem(error: Json, data: Any, prefix: str, model: type[Frozen] | None) ->
             )
         case "greater_than_equal" | "less_than_equal" | "greater_than" | "less_than":
             return Problem(path, "out of range", shown(given), _bounds(model, location))
+        case "assertion_error" | "value_error":
+            return Problem(path, str(context["error"]), shown(given))
         case "too_short" | "string_too_short":
             return Problem(path, "must not be empty", shown(given))
         case _:
@@ -100,7 +102,7 @@ def _problem(error: Json, data: Any, prefix: str, model: type[Frozen] | None) ->
 
 def shown(value: Any) -> str:
     """A value as it could stand in the file."""
-    return json.dumps(value, default=str, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _field_names(model: type[Frozen] | None, location: Iterable[str | int]) -> list[str]:

@@ -267,12 +267,15 @@ def _inert_for_all(config: SweepConfig, task: TaskSpec) -> list[Inert]:
             Inert(parameter="input_lengths", value=repr(list(config.input_lengths)), reason=reason)
         )
     approaches = config.benchmarked.get("quantization_approach", (config.quantization_approach,))
-    if "calibration" in given and "static" not in approaches:
-        inert.append(
-            Inert(
-                parameter="calibration",
-                value=repr(config.calibration.model_dump(mode="json")),
-                reason="no row is static: nothing is calibrated",
-            )
-        )
+    is_calibrated = "static" in approaches
+    nothing = "no row is static: nothing is calibrated"
+    if "calibration" in given and not is_calibrated:
+        value = repr(config.calibration.model_dump(mode="json"))
+        inert.append(Inert(parameter="calibration", value=value, reason=nothing))
+    split = config.dataset.calibration_split
+    if split is not None and not is_calibrated:
+        inert.append(Inert(parameter="dataset.calibration_split", value=split, reason=nothing))
+    if "sampling" in given and config.max_eval_samples is None and not is_calibrated:
+        reason = "all samples are evaluated and none are calibrated on"
+        inert.append(Inert(parameter="sampling", value=config.sampling, reason=reason))
     return inert

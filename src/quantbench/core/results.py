@@ -45,7 +45,8 @@ class Artifact(Frozen):
     """A model file. `graph_digest` is equal for files that compute the same in the same way.
 
     `nodes` is by operator type; `exclusion_matches` counts the nodes that each exclusion
-    describes in this graph; `executed_nodes` counts the operator types of the graph that the
+    describes in this graph, `exclusion_effects` those of them that would otherwise have been
+    quantized; `executed_nodes` counts the operator types of the graph that the
     session really ran, after its own optimization, by `optimization_level`.
     `max_abs_difference` is to PyTorch, over the outputs, for an exported model.
     """
@@ -59,6 +60,7 @@ class Artifact(Frozen):
     seconds: float
     nodes: dict[str, NodeCounts] = Field(default_factory=dict)
     exclusion_matches: dict[str, int] = Field(default_factory=dict)
+    exclusion_effects: dict[str, int] = Field(default_factory=dict)
     executed_nodes: dict[str, dict[str, int]] = Field(default_factory=dict)
     max_abs_difference: float | None = None
 
@@ -96,10 +98,12 @@ class Evaluation(Frozen):
 class Block(Frozen):
     """One arm's turn in one round: raw times and what could have disturbed them.
 
-    `position` is the place in the round (0 = first), `steal_ticks` the machine's stolen time in
-    clock ticks, `involuntary_switches` those of the arm's process; None where unreadable.
+    `process_set` counts the sets of fresh processes of a session, `round` the rounds of the
+    session. `position` is the place in the round (0 = first), `steal_ticks` the machine's stolen
+    time in clock ticks, `involuntary_switches` those of the arm's process; None where unreadable.
     """
 
+    process_set: int = 0
     round: int
     position: int
     samples_ns: tuple[int, ...]
@@ -118,12 +122,19 @@ class ArmProcess(Frozen):
 
 
 class Timing(Frozen):
-    """Raw times of one arm in one cell. `stopped` says why no more rounds were run."""
+    """Raw times of one arm in one cell.
+
+    `session` names the measuring session: only blocks of one session were interleaved, and may
+    be compared. `reference_id` is the arm that ran first and last in its rounds. `processes` has
+    one entry per process set. `stopped` says why no more rounds were run.
+    """
 
     outcome: Literal["completed"] = "completed"
     cell: Cell
+    session: str
+    reference_id: str
     blocks: tuple[Block, ...]
-    process: ArmProcess
+    processes: tuple[ArmProcess, ...]
     stopped: Literal["precise", "budget"]
 
 

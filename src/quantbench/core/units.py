@@ -85,11 +85,12 @@ UNIT: TypeAdapter[Unit] = TypeAdapter(Unit)
 
 
 class Prepared(Frozen):
-    """The answer to `PrepareUnit`."""
+    """The answer to `PrepareUnit`. `notes` are for the user: a name that moved, for example."""
 
     outcome: Literal["completed"] = "completed"
     subject: Subject
     environment: Environment
+    notes: tuple[str, ...] = ()
 
 
 class Ranges(Frozen):

@@ -2,87 +2,155 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from quantbench.core.errors import UsageError
-from quantbench.data import model_files
+from quantbench.data import hub, model_files
+from quantbench.data.hub_errors import DamagedFileError, explain
 
 PARAMETER = "model_name_or_path"
 
 
-def download(name: str, revision: str | None) -> tuple[Path, str]:
+@dataclass(frozen=True)
+class Download:
+    """A model in the hub's cache: its commit, its name today, and what the user should know."""
+
+    directory: Path
+    commit: str
+    name: str
+    notes: tuple[str, ...]
+
+
+def download(given: str, revision: str | None) -> Download:
     """Download a model, or find it in the hub's cache if the hub cannot be reached.
 
-    Only the files of `model_files.MODEL_PATTERNS` and the README are taken: no code, no pickles.
+    Only the files of `model_files.SAFE_PATTERNS` and the README are taken: no code. Pickled
+    weights are taken if there are no others, and read as tensors only.
 
-    Returns:
-        The directory, and the commit that it holds.
+    Args:
+        given: a name on the hub, old or today's.
+        revision: branch, tag or commit; None for the default branch.
 
     Raises:
-        UsageError: not a hub name, no such model or revision, no access, or no connection.
+        UsageError: not a hub name, no such model or revision, no access, no connection, or a
+            download that failed: no file that is incomplete is kept.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    import httpx2
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id
 
-    where = f"{PARAMETER} = {name}"
-    patterns = [*model_files.MODEL_PATTERNS, "README.md"]
+    where = f"{PARAMETER} = {given}"
     try:
-        directory = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        validate_repo_id(given)
     except HFValidationError:
         raise UsageError(
             f"{where} is neither a directory that exists here nor a name on the hub",
             hint="Hub names look like owner/name; a local path starts with ./ or /.",
         ) from None
-    except GatedRepoError:
-        raise UsageError(
-            f"{where}: the hub lets only people who accepted its terms download this model",
-            hint="Accept them on the model's page, then log in with `hf auth login`.",
-        ) from None
-    except RepositoryNotFoundError:
-        raise UsageError(
-            f"{where}: no such directory here, and no such model on the hub that you may see",
-            hint="Check the spelling (owner/name); for a private model log in: `hf auth login`.",
-        ) from None
-    except RevisionNotFoundError:
-        raise UsageError(
-            f"model_revision = {revision}: the model {name} has no such branch, tag or commit"
-        ) from None
-    except LocalEntryNotFoundError:
-        at = "" if revision is None else f" at revision {revision}"
-        raise UsageError(
-            f"{where}: no such directory here, the hub cannot be reached, and config.json and "
-            f"model.safetensors of the model{at} are not in its cache",
-            hint=f"Once online: `hf download {name}`; or give a directory that holds the model.",
-        ) from None
-    except (HfHubHTTPError, OSError) as error:
-        raise UsageError(f"{where}: the download failed: {error}", hint="Try again.") from error
+    name = given
+    try:
+        pinned = hub.pin("model", given, revision)
+        name = pinned.name
+        directory = _fetch(where, revision, pinned, model_files.SAFE_PATTERNS)
+        if not model_files.weight_files(model_files.file_names(directory)):
+            directory = _fetch(where, revision, pinned, model_files.PICKLED_PATTERNS)
+    except (OSError, httpx2.HTTPError) as error:
+        found = explain(error, "model", name, revision)
+        if found is None:
+            raise UsageError(
+                f"{where}: the download failed: {error}",
+                hint="Try again: files that are complete are kept.",
+            ) from error
+        subject = where if found.about == "name" else f"model_revision = {revision}"
+        raise UsageError(f"{subject}: {found.message}", hint=found.hint) from None
     _check_format(name, directory)
-    return directory, directory.name
+    notes = pinned.notes
+    if pinned.unreachable is not None:
+        cached = f"{name} is what the cache holds, commit {directory.name}"
+        notes = (*notes, f"the hub cannot be reached ({pinned.unreachable}): {cached}")
+    return Download(directory, directory.name, name, notes)
+
+
+def _fetch(where: str, revision: str | None, pinned: hub.Pin, patterns: tuple[str, ...]) -> Path:
+    """The folder with the files of a commit; whatever of them is missing is downloaded."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    name = pinned.name
+    wanted = [*patterns, "README.md"]
+    if pinned.unreachable is None:
+
+        def fetch() -> Path:
+            path = snapshot_download(name, revision=pinned.commit, allow_patterns=wanted)
+            damaged = hub.remove_damaged(Path(path))
+            if damaged:
+                raise DamagedFileError(", ".join(damaged))
+            return Path(path)
+
+        return hub.retrying(fetch)
+    if pinned.commit is None:
+        raise _not_cached(where, revision, pinned, wanted)
+    try:
+        directory = Path(
+            snapshot_download(
+                name, revision=pinned.commit, allow_patterns=wanted, local_files_only=True
+            )
+        )
+    except LocalEntryNotFoundError:
+        raise _not_cached(where, revision, pinned, wanted) from None
+    damaged = hub.damaged_files(directory)
+    if damaged:
+        raise UsageError(
+            f"{where}: {', '.join(damaged)} in {directory} is damaged",
+            hint=f"Remove {directory.parent.parent}, and once online: "
+            f"{hub.download_command('model', name, revision)}",
+        )
+    return directory
 
 
 def _check_format(name: str, directory: Path) -> None:
-    """Name the file when a model has weights only in a format that was not downloaded."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    """Name the files when a model has weights only in formats that were not downloaded."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
-    if model_files.select(model_files.file_names(directory), model_files.WEIGHT_PATTERNS):
+    if model_files.weight_files(model_files.file_names(directory)):
         return
     try:
-        listed = HfApi().list_repo_files(name, revision=directory.name)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
+        listed = get_cached_repo_tree(name, revision=directory.name)
+    except CachedRepoTreeNotFoundError:
         return  # what is missing is said by the check of the directory
-    unusable = model_files.select(listed, model_files.UNUSABLE_WEIGHTS)
-    if unusable:
+    names = model_files.select((entry.path for entry in listed), model_files.UNUSABLE_WEIGHTS)
+    if names:
         raise UsageError(
-            f"{name} has weights only as {', '.join(unusable)}, not as model.safetensors; "
-            "such a file may run code when it is read",
-            hint="If you trust it, load and save it once with transformers and give the "
-            "directory, or use a revision that has safetensors (often refs/pr/1).",
+            f"{name} has weights only as {', '.join(names)}, not as model.safetensors",
+            hint="Use a revision that has safetensors (often refs/pr/1), or load and save the "
+            "model once with the library that wrote it, and give the directory.",
         )
+
+
+def _not_cached(
+    where: str, revision: str | None, pinned: hub.Pin, patterns: list[str]
+) -> UsageError:
+    """Name the files that the cache lacks: as the hub listed them, or as every model has them."""
+    from huggingface_hub import constants, get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    name = pinned.name
+    missing: tuple[str, ...] = ("config.json", "model.safetensors")
+    if pinned.commit is not None:
+        there = hub.snapshot_folder("model", name, pinned.commit)
+        try:
+            listed = get_cached_repo_tree(name, revision=pinned.commit)
+        except CachedRepoTreeNotFoundError:
+            pass  # this commit was never listed: what every model has is what is missing
+        else:
+            names = model_files.select((entry.path for entry in listed), patterns)
+            missing = tuple(file for file in names if not (there / file).exists())
+    at = "" if revision is None else f" at revision {revision}"
+    return UsageError(
+        f"{where}: no such directory here, the hub cannot be reached ({pinned.unreachable}), and "
+        f"its cache {constants.HF_HUB_CACHE} lacks {' and '.join(missing)} of the model{at}",
+        hint=f"Once online: {hub.download_command('model', name, revision)}; or give a directory "
+        "that holds the model.",
+    )

@@ -14,6 +14,7 @@ from quantbench.core.errors import ConfigError, Problem, UsageError
 from quantbench.core.specs import TaskSpec
 from quantbench.data import model_files
 from quantbench.data.bundled import PREFIX, bundled_directory
+from quantbench.data.hub import download_command
 from quantbench.data.hub_model import download
 from quantbench.data.names import is_explicit_path
 
@@ -24,11 +25,13 @@ PARAMETER = "model_name_or_path"
 class ModelSource:
     """A model on this disk, pinned.
 
-    `revision` is the commit on the hub, None for local and bundled models. `digest` is the
-    SHA-256 of the files that matter (see `model_files.digest`). `num_parameters` counts the values
-    of the weight files. `config` is `config.json`.
+    `name` is what the config gave, or today's name of a model that moved on the hub. `revision`
+    is the commit on the hub, None for local and bundled models. `digest` is the SHA-256 of the
+    files that matter (see `model_files.digest`). `num_parameters` counts the values of the weight
+    files. `config` is `config.json`. `notes` are sentences that the user should see.
     """
 
+    name: str
     directory: Path
     revision: str | None
     digest: str
@@ -37,13 +40,14 @@ class ModelSource:
     model_type: str
     architecture: str
     license: str | None
+    notes: tuple[str, ...]
 
 
 def resolve_model(name_or_path: str, revision: str | None) -> ModelSource:
     """Find a model and, if it is on the hub, download it.
 
-    A directory that exists goes before a hub name. Only safetensors weights are taken: reading
-    pickled ones would run code.
+    A directory that exists goes before a hub name. Safetensors weights are preferred; pickled
+    ones are taken if they hold nothing but tensors (see `pickled_weights`).
 
     Args:
         name_or_path: `bundled:NAME`, a local directory, or a name on the hub.
@@ -53,7 +57,6 @@ def resolve_model(name_or_path: str, revision: str | None) -> ModelSource:
         UsageError: there is no such model, it cannot be reached, or its files are not usable;
             the message names the file and says how to get it.
     """
-    commit: str | None = None
     if name_or_path.startswith(PREFIX):
         directory = bundled_directory(name_or_path, PARAMETER) / "model"
         _refuse_revision(name_or_path, revision, "a model that comes with quantbench")
@@ -76,8 +79,9 @@ def resolve_model(name_or_path: str, revision: str | None) -> ModelSource:
             hint="Give a directory with config.json and model.safetensors, or a hub name.",
         )
     else:
-        directory, commit = download(name_or_path, revision)
-    return _read(name_or_path, directory, commit)
+        found = download(name_or_path, revision)
+        return _read(found.name, found.directory, found.commit, found.notes)
+    return _read(name_or_path, directory, None, ())
 
 
 def check_architecture(source: ModelSource, spec: TaskSpec) -> None:
@@ -105,9 +109,13 @@ def _refuse_revision(name: str, revision: str | None, what: str) -> None:
         )
 
 
-def _read(name: str, directory: Path, commit: str | None) -> ModelSource:
-    config = _read_config(name, directory)
-    _check_weights(name, directory)
+def _read(name: str, directory: Path, commit: str | None, notes: tuple[str, ...]) -> ModelSource:
+    if commit is None:
+        hint = "A model in transformers layout has one: model.save_pretrained(directory)."
+    else:
+        hint = f"If the hub has one: {download_command('model', name, commit)}."
+    config = _read_config(name, directory, hint)
+    _check_weights(name, directory, hint)
     architectures = config.get("architectures")
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not isinstance(architectures, list) or not architectures:
@@ -117,6 +125,7 @@ def _read(name: str, directory: Path, commit: str | None) -> ModelSource:
             hint="Save the model with its task's head: model.save_pretrained(directory).",
         )
     return ModelSource(
+        name=name,
         directory=directory,
         revision=commit,
         digest=model_files.digest(directory),
@@ -125,48 +134,48 @@ def _read(name: str, directory: Path, commit: str | None) -> ModelSource:
         model_type=model_type,
         architecture=str(architectures[0]),
         license=_license(directory / "README.md"),
+        notes=notes,
     )
 
 
-def _read_config(name: str, directory: Path) -> dict[str, Any]:
+def _read_config(name: str, directory: Path, hint: str) -> dict[str, Any]:
     path = directory / model_files.CONFIG_FILE
     if not path.is_file():
-        raise UsageError(
-            f"{name}: there is no config.json in {directory}",
-            hint="A model in transformers layout has one: model.save_pretrained(directory).",
-        )
+        raise UsageError(f"{name}: there is no config.json in {directory}", hint=hint)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UsageError(f"{name}: {path} is not valid JSON: {error}") from None
     if not isinstance(config, dict):
         raise UsageError(f"{name}: {path} is not a JSON object")
+    if config.get("transformers_weights") is not None:
+        raise UsageError(
+            f"{name}: {path} moves the weights to another file (transformers_weights)",
+            hint="Save the model with save_pretrained: weights must have their ordinary names.",
+        )
     return config
 
 
-def _check_weights(name: str, directory: Path) -> None:
+def _check_weights(name: str, directory: Path, hint: str) -> None:
     names = model_files.file_names(directory)
     shards = model_files.missing_shards(directory)
     if shards:
         raise UsageError(
-            f"{name}: {model_files.INDEX_FILE} names weights that are missing from {directory}: "
-            + ", ".join(shards),
+            f"{name}: {model_files.index_file(names)} names weights that are missing from "
+            f"{directory}: {', '.join(shards)}",
             hint="Download the model again.",
         )
-    if model_files.select(names, model_files.WEIGHT_PATTERNS):
+    if model_files.weight_files(names):
         return
     unusable = model_files.select(names, model_files.UNUSABLE_WEIGHTS)
     if unusable:
         raise UsageError(
             f"{name}: the only weights in {directory} are {', '.join(unusable)}, "
-            "which may run code when it is read",
-            hint="If you trust them, load and save the model once with transformers: "
-            "save_pretrained writes model.safetensors.",
+            "which this program does not read",
+            hint="Load and save the model once with the library that wrote it, for "
+            "transformers: save_pretrained writes model.safetensors.",
         )
-    raise UsageError(
-        f"{name}: there are no weights (model.safetensors) in {directory}",
-        hint="A model in transformers layout has them: model.save_pretrained(directory).",
-    )
+    raise UsageError(f"{name}: there are no weights (model.safetensors) in {directory}", hint=hint)
 
 
 def _license(readme: Path) -> str | None:

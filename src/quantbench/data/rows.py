@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 from quantbench.core.config import DatasetConfig
 from quantbench.core.errors import ConfigError, Problem, nearest_name
+from quantbench.data.builders import Origin
+from quantbench.data.dataset_errors import refuse
 from quantbench.data.fingerprint import fingerprint
-from quantbench.data.sources import Origin, find_source, refuse
+from quantbench.data.sources import find_source
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,7 +26,7 @@ class Split:
     `rows` has all columns; images decode to PIL. `fingerprint` is of the columns that are used
     (see `data.fingerprint`). `class_names` has the names of each column of class labels, in the
     order of their numbers. `origin` and `location` say what was really read, `revision` the
-    commit if it came from the hub.
+    commit if it came from the hub. `notes` are sentences that the user should see.
     """
 
     rows: Dataset
@@ -35,6 +37,7 @@ class Split:
     origin: Origin
     location: str
     revision: str | None
+    notes: tuple[str, ...]
 
     def label_names(self, column: str) -> tuple[str, ...] | None:
         """The class names of a column, or None if its values are not numbered classes."""
@@ -84,6 +87,7 @@ def load_split(dataset: DatasetConfig, split: str, config_path: SplitParameter) 
         origin=source.origin,
         location=source.location,
         revision=source.revision,
+        notes=source.notes,
     )
 
 

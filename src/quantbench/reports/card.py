@@ -5,27 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantbench.analysis.compare import summarize
 from quantbench.analysis.recommend import recommend
 from quantbench.core.results import SweepResult
 from quantbench.core.specs import TaskSpec
+from quantbench.core.summary import SweepSummary
 from quantbench.reports import card_details, card_reproduce, card_tables, paths
 from quantbench.reports.card_front_matter import front_matter
 from quantbench.reports.card_header import asked_samples, header
 from quantbench.reports.card_summary import summary_blocks
+from quantbench.store import write_atomically
 
 
-def render_card(result: SweepResult, task: TaskSpec) -> str:
+def render_card(result: SweepResult, summary: SweepSummary, task: TaskSpec) -> str:
     """Render the default card as Markdown.
 
     Args:
         result: a measured sweep, or an imported card.
+        summary: what is derived from it.
         task: the spec of its task.
-
-    Raises:
-        QuantbenchError: the results cannot be summarized.
     """
-    summary = summarize(result, task)
     advice = recommend(summary)
     blocks = [
         front_matter(result, summary, advice),
@@ -85,10 +83,12 @@ class CardReport:
 
     name: str = "card"
 
-    def write(self, result: SweepResult, task: TaskSpec, run_dir: Path) -> list[Path]:
+    def write(
+        self, result: SweepResult, summary: SweepSummary, task: TaskSpec, run_dir: Path
+    ) -> list[Path]:
         """Write the card below `run_dir`; returns the file written."""
         path = run_dir / paths.CARD
-        path.write_text(render_card(result, task), encoding="utf-8")
+        write_atomically(path, render_card(result, summary, task))
         return [path]
 
 

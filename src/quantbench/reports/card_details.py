@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from quantbench.analysis.summary import (
+from quantbench.core.results import NodeCounts
+from quantbench.core.summary import (
     ArmSummary,
     Failure,
     Latency,
     SweepSummary,
 )
-from quantbench.core.results import NodeCounts
+from quantbench.reports.inert import group_inert, row_list
 from quantbench.reports.markdown import code, details, table, text
 from quantbench.reports.wording import (
     NOTHING,
@@ -18,6 +19,7 @@ from quantbench.reports.wording import (
     number,
     ratio,
     row_name,
+    sentence,
 )
 
 # Operator types of ONNX Runtime that compute with, or convert to and from, integers.
@@ -39,6 +41,7 @@ def idle_rows(summary: SweepSummary) -> str:
     """What failed or was refused, which rows share a file, and which parameters cannot act."""
     blocks = [
         _list("Failed or refused:", _failed(summary)),
+        _list("Without all comparisons, as what they are compared with failed:", _alone(summary)),
         _list("Rows that share a file:", _shared(summary)),
         _list("Parameters that change nothing:", _inert(summary)),
     ]
@@ -156,13 +159,27 @@ def _list(title: str, lines: list[str]) -> str:
 def _failed(summary: SweepSummary) -> list[str]:
     lines: list[str] = []
     for row in summary.rows:
-        reasons = [f"refused: {text(row.refused)}."] if row.refused else []
+        reasons = [f"refused: {sentence(text(row.refused))}"] if row.refused else []
         if row.arm is not None and row.shares_with is None:
-            reasons += [_failure(failure) for failure in row.arm.failures]
+            reasons += [_failure(item) for item in row.arm.failures if item.of is None]
         lines += [f"* row {row.number} ({configuration(row)}) {reason}" for reason in reasons]
     for name, arm in [("PyTorch eager", summary.original), *_named(summary)]:
-        lines += [f"* {name} {_failure(failure)}" for failure in (arm.failures if arm else ())]
+        own = [item for item in (arm.failures if arm else ()) if item.of is None]
+        lines += [f"* {name} {_failure(failure)}" for failure in own]
     return lines
+
+
+def _alone(summary: SweepSummary) -> list[str]:
+    """Which rows lack numbers because of a failure of what they are compared with."""
+    rows: dict[Failure, list[int]] = {}
+    for row in summary.rows:
+        for item in row.arm.failures if row.arm else ():
+            if item.of is not None:
+                rows.setdefault(item, []).append(row.number)
+    return [
+        f"* {row_list(numbers)}: {text(item.of or '')} {_failure(item)}"
+        for item, numbers in rows.items()
+    ]
 
 
 def _shared(summary: SweepSummary) -> list[str]:
@@ -171,36 +188,25 @@ def _shared(summary: SweepSummary) -> list[str]:
         if row.shares_with is not None:
             by_owner.setdefault(row.shares_with, []).append(row.number)
     return [
-        f"* {_row_list(numbers)}: nothing was quantized, the file is the one of ONNX Runtime fp32."
+        f"* {row_list(numbers)}: nothing was quantized, the file is the one of ONNX Runtime fp32."
         if owner == "the reference"
-        else f"* {_row_list(numbers)}: the file is the one of {owner}."
+        else f"* {row_list(numbers)}: the file is the one of {owner}."
         for owner, numbers in by_owner.items()
     ]
 
 
 def _inert(summary: SweepSummary) -> list[str]:
     """One line per parameter and reason, with the values and rows that it holds for."""
-    lines = [
-        f"* {code(item.parameter)} {code(item.value)} in every row: {text(item.reason)}."
+    everywhere = [
+        f"* {code(item.parameter)} {code(item.value)} in every row: {sentence(text(item.reason))}"
         for item in summary.inert
     ]
-    values: dict[tuple[str, str], dict[str, None]] = {}
-    rows: dict[tuple[str, str], dict[int, None]] = {}
-    for row in summary.rows:
-        for item in row.inert:
-            key = (item.parameter, item.reason)
-            values.setdefault(key, {})[item.value] = None
-            rows.setdefault(key, {})[row.number] = None
-    for (parameter, reason), found in values.items():
-        where = _row_list(list(rows[parameter, reason]))
-        lines.append(
-            f"* {code(parameter)} {', '.join(map(code, found))} in {where}: {text(reason)}."
-        )
-    return lines
-
-
-def _row_list(numbers: list[int]) -> str:
-    return f"row{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+    notes = group_inert((row.number, row.inert) for row in summary.rows)
+    return everywhere + [
+        f"* {code(note.parameter)} {', '.join(map(code, note.values))} in {row_list(note.rows)}: "
+        f"{sentence(text(note.reason))}"
+        for note in notes
+    ]
 
 
 def _failure(failure: Failure) -> str:
@@ -208,5 +214,5 @@ def _failure(failure: Failure) -> str:
     error = " ".join(failure.error.split())
     if len(error) > _LONGEST_ERROR:
         error = f"{error[:_LONGEST_ERROR]} …"
-    hint = f" {text(failure.hint)}" if failure.hint else ""
-    return f"failed in {text(failure.stage)}{where}: {text(error)}.{hint}".replace("..", ".")
+    hint = f" {sentence(text(failure.hint))}" if failure.hint else ""
+    return f"failed in {text(failure.stage)}{where}: {sentence(text(error))}{hint}"

@@ -2,55 +2,45 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import yaml
 
 from quantbench.analysis.recommend import Recommendation
-from quantbench.analysis.summary import ArmSummary, SweepSummary
 from quantbench.core.results import SweepResult
+from quantbench.core.summary import ArmSummary, SweepSummary
 
 # The name that the hub knows each framework's files by.
 LIBRARIES = {"onnxruntime": "onnx"}
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 def front_matter(result: SweepResult, summary: SweepSummary, recommendation: Recommendation) -> str:
     """YAML between two lines of `---`.
 
-    `base_model` and `datasets` are left out for what is not a name on the hub (a local directory,
-    a bundled model). `model-index` holds the metrics of the recommended configuration, in the
+    `base_model` and `datasets` are left out for what is not on the hub (a local directory, a
+    bundled model). `model-index` holds the metrics of the recommended configuration, in the
     unit of the official script.
     """
     config = result.config
     model_type = result.subject.model_type if result.subject else result.model_type
     data: dict[str, Any] = {"pipeline_tag": config.task}
-    if is_hub_name(config.dataset.path):
+    # What comes from the hub always has a commit; an imported card names nothing else.
+    subject, imported = result.subject, bool(result.published)
+    if imported or (subject and subject.dataset_revision):
         data["datasets"] = [config.dataset.path]
     data["metrics"] = list(summary.metric_names)
     data["tags"] = [tag for tag in (model_type, "quantized", "onnx") if tag]
-    if is_hub_name(config.model_name_or_path):
+    if imported or (subject and subject.model_revision):
         data["base_model"] = config.model_name_or_path
         data["base_model_relation"] = "quantized"
     data["library_name"] = LIBRARIES.get(config.framework, config.framework)
-    if result.subject and result.subject.license:
-        data["license"] = result.subject.license
+    if subject and subject.license:
+        data["license"] = subject.license
     arm, name = _recommended(summary, recommendation)
     if arm is not None and arm.metrics:
         data["model-index"] = [_index(result, arm, name)]
     dumped = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000)
     return f"---\n{dumped}---"
-
-
-def is_hub_name(name: str) -> bool:
-    """Whether this can be a repository's name on the hub: NAME or OWNER/NAME."""
-    return _HUB_NAME.fullmatch(name) is not None and name not in {
-        "json",
-        "csv",
-        "parquet",
-        "imagefolder",
-    }
 
 
 def _recommended(

@@ -52,10 +52,11 @@ def cost(result: SweepResult) -> str:
     ]
     processes = [unit.peak_rss_bytes for unit in result.spent]
     processes += [
-        timing.process.peak_rss_bytes
+        process.peak_rss_bytes
         for arm in result.arms
         for timing in arm.timings
         if isinstance(timing, Timing)
+        for process in timing.processes
     ]
     peak = max((item for item in processes if item is not None), default=None)
     lines = [

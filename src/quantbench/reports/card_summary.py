@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from quantbench.analysis.points import accuracy_speed_points
 from quantbench.analysis.recommend import Recommendation
-from quantbench.analysis.summary import ArmSummary, SweepSummary
 from quantbench.core.results import SweepResult
+from quantbench.core.summary import ArmSummary, SweepSummary
 from quantbench.reports import paths
 from quantbench.reports.markdown import code, picture, table, text
 from quantbench.reports.wording import (
@@ -15,8 +15,10 @@ from quantbench.reports.wording import (
     drop,
     megabytes,
     number,
+    overall_speedup,
     plural,
     ratio,
+    sentence,
     speedup,
 )
 
@@ -33,11 +35,6 @@ def summary_blocks(
         )
     else:
         blocks.append(_advice(summary, recommendation))
-        if summary.invalid_session:
-            blocks.append(
-                "> **The timing session is not valid**: two copies of one file measured as "
-                "different (see the noise floor below). Do not rely on its times; run it again."
-            )
         blocks += _steps(summary, recommendation)
     if accuracy_speed_points(summary):
         alt = f"Drop in {summary.primary_metric} against speed-up over PyTorch eager"
@@ -79,7 +76,8 @@ def _tested(result: SweepResult, summary: SweepSummary) -> str:
 
 
 def _advice(summary: SweepSummary, recommendation: Recommendation) -> str:
-    lines = [f"**Recommended: {_choice(summary, recommendation)}"]
+    lines = [f"**Caution**: {text(caution)}" for caution in recommendation.cautions]
+    lines.append(f"**Recommended: {_choice(summary, recommendation)}")
     arm = _chosen(summary, recommendation)
     if arm is not None and arm.speedup is not None and not arm.speedup.shared:
         metric = next((m for m in arm.metrics if m.name == recommendation.metric), None)
@@ -88,7 +86,7 @@ def _advice(summary: SweepSummary, recommendation: Recommendation) -> str:
         if metric is not None:
             faster += f", and {text(metric.name)} drops by {drop(metric)} points"
         lines.append(f"{faster}. Brackets are 95 % intervals.")
-    lines.append(f"Why: {text(recommendation.why)}.")
+    lines.append(f"Why: {sentence(text(recommendation.why))}")
     lines += [
         f"Row {item.row} measured faster ({item.speedup:.2f} times) and its drop of "
         f"{number(item.drop)} points is inside the margin, but the upper end of its interval, "
@@ -160,7 +158,7 @@ def _step(label: str, arm: ArmSummary | None, summary: SweepSummary, width: int)
     cells = [label, number(latency.p50_ms if latency else None)]
     cells.append("1" if is_original else speedup(cell))
     if len(summary.cells) > 1:
-        cells.append("1" if is_original else ratio(arm.speedup))
+        cells.append("1" if is_original else overall_speedup(arm))
     values = {metric.name: metric.optimized for metric in arm.metrics}
     cells += [number(values.get(name), 3) for name in summary.metric_names]
     cells.append(NOTHING if arm.agreement is None else f"{arm.agreement:.1%}")

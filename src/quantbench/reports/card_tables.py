@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from quantbench.analysis.summary import CellSummary, Latency, RowSummary, SweepSummary
 from quantbench.core.plan import Cell
 from quantbench.core.results import SweepResult
 from quantbench.core.specs import TaskSpec
+from quantbench.core.summary import CellSummary, Latency, RowSummary, SweepSummary
 from quantbench.reports.markdown import SEPARATOR, code, table, text
-from quantbench.reports.wording import NOTHING, drop, number, parameters, ratio, row_name, speedup
+from quantbench.reports.wording import (
+    NOTHING,
+    drop,
+    number,
+    parameters,
+    ratio,
+    row_name,
+    sentence,
+    speedup,
+)
 
 
 def non_time(summary: SweepSummary) -> str:
@@ -45,12 +54,20 @@ def time_intro(result: SweepResult, summary: SweepSummary, task: TaskSpec) -> st
         f"ratio to the reference was known to ±{args.precision:.0%}. *Original* is PyTorch eager; "
         "throughput is samples per measured second."
     ]
+    if any(_lacks_interval(cell) for row in summary.rows if row.arm for cell in row.arm.cells):
+        lines.append("A speed-up without brackets has too few rounds for an interval.")
     if not task.uses_input_length:
         noted = [item for item in summary.inert if item.parameter == "input_lengths"]
         reason = noted[0].reason if noted else f"the inputs of {task.name} have no length"
         asked = f" (asked for: {code(noted[0].value)})" if noted else ""
-        lines.append(f"There is no axis of input lengths{asked}: {text(reason)}.")
+        lines.append(f"There is no axis of input lengths{asked}: {sentence(text(reason))}")
     return "\n\n".join(lines)
+
+
+def _lacks_interval(cell: CellSummary) -> bool:
+    return any(
+        item is not None and item.low is None for item in (cell.speedup, cell.quantization_speedup)
+    )
 
 
 def time_tables(summary: SweepSummary) -> list[str]:

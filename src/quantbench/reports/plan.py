@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TextIO
 
 from rich.console import Console
@@ -11,8 +10,9 @@ from rich.table import Table
 
 from quantbench.core.config import SweepConfig
 from quantbench.core.plan import Plan, naive_evaluations
-from quantbench.core.quantization import Float32, Inert
+from quantbench.core.quantization import Float32
 from quantbench.core.steps import steps
+from quantbench.reports.inert import group_inert, row_list
 
 
 def print_plan_table(plan: Plan, config: SweepConfig, stream: TextIO) -> None:
@@ -43,32 +43,16 @@ def print_plan_table(plan: Plan, config: SweepConfig, stream: TextIO) -> None:
 
 
 def _print_inert(console: Console, plan: Plan) -> None:
-    rows_by_note: dict[tuple[str, str], list[int]] = defaultdict(list)
-    values: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in plan.rows:
-        for note in row.inert:
-            key = (note.parameter, note.reason)
-            if row.number not in rows_by_note[key]:
-                rows_by_note[key].append(row.number)
-            if note.value not in values[key]:
-                values[key].append(note.value)
-    if not rows_by_note and not plan.inert:
-        return
-    console.print("\n[bold]Inert[/bold] (given, but changes nothing):")
-    for note in plan.inert:
-        console.print(
-            f"  {escape(_note(note.parameter, [note.value], note))}, all rows", soft_wrap=True
-        )
-    for (parameter, reason), rows in rows_by_note.items():
-        note = Inert(parameter=parameter, value="", reason=reason)
-        text = _note(parameter, values[parameter, reason], note)
-        listed = ", ".join(str(number) for number in rows)
-        which = f"row {listed}" if len(rows) == 1 else f"rows {listed}"
-        console.print(f"  {escape(text)}; {which}", soft_wrap=True)
-
-
-def _note(parameter: str, values: list[str], note: Inert) -> str:
-    return f"{parameter} {', '.join(values)}: {note.reason}"
+    notes = group_inert((row.number, row.inert) for row in plan.rows)
+    lines = [f"{item.parameter} {item.value}: {item.reason}, all rows" for item in plan.inert]
+    lines += [
+        f"{note.parameter} {', '.join(note.values)}: {note.reason}; {row_list(note.rows)}"
+        for note in notes
+    ]
+    if lines:
+        console.print("\n[bold]Inert[/bold] (given, but changes nothing):")
+    for line in lines:
+        console.print(f"  {escape(line)}", soft_wrap=True)
 
 
 def _print_work(console: Console, plan: Plan, config: SweepConfig) -> None:

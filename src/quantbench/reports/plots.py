@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from quantbench.analysis.compare import summarize
 from quantbench.analysis.points import Point, accuracy_speed_points
 from quantbench.analysis.recommend import recommend
-from quantbench.analysis.summary import SweepSummary
 from quantbench.core.results import SweepResult
 from quantbench.core.specs import TaskSpec
+from quantbench.core.summary import SweepSummary
 from quantbench.reports import paths
 from quantbench.reports.label_places import Label, place_labels
+from quantbench.store import write_atomically
 
 Theme = Literal["light", "dark"]
 
@@ -83,7 +83,7 @@ def write_pictures(summary: SweepSummary, run_dir: Path) -> list[Path]:
             return []
         svg = run_dir / f"{paths.PICTURE_STEM}-{theme}.svg"
         svg.parent.mkdir(parents=True, exist_ok=True)
-        svg.write_text(vlc.vegalite_to_svg(spec), encoding="utf-8")
+        write_atomically(svg, vlc.vegalite_to_svg(spec))
         png = svg.with_suffix(".png")
         png.write_bytes(vlc.vegalite_to_png(spec, scale=2))
         written += [svg, png]
@@ -210,9 +210,11 @@ class PlotsReport:
 
     name: str = "plots"
 
-    def write(self, result: SweepResult, task: TaskSpec, run_dir: Path) -> list[Path]:
+    def write(
+        self, result: SweepResult, summary: SweepSummary, task: TaskSpec, run_dir: Path
+    ) -> list[Path]:
         """Write the pictures below `run_dir`; returns the files, none without anything to show."""
-        return write_pictures(summarize(result, task), run_dir)
+        return write_pictures(summary, run_dir)
 
 
 REPORT = PlotsReport()

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from quantbench.analysis.compare import summarize
-from quantbench.analysis.summary import (
+from quantbench.core.results import SweepResult
+from quantbench.core.specs import TaskSpec
+from quantbench.core.summary import (
     CellSummary,
+    Failure,
     Latency,
     MetricSummary,
     Ratio,
     RowSummary,
     SweepSummary,
 )
-from quantbench.core.results import SweepResult
-from quantbench.core.specs import TaskSpec
 from quantbench.reports import paths
 
 Line = dict[str, JsonValue]
@@ -75,9 +75,7 @@ def _row(row: RowSummary, summary: SweepSummary) -> Line:
         **{f"parameter.{name}": value for name, value in row.parameters.items()},
         "status": row.status,
         "shares_with": row.shares_with,
-        "problem": row.refused
-        or ("; ".join(f"{f.stage}: {f.error}" for f in arm.failures) if arm else "")
-        or None,
+        "problem": row.refused or ("; ".join(map(_problem, arm.failures)) if arm else "") or None,
         "inert": "; ".join(f"{item.parameter}={item.value}: {item.reason}" for item in row.inert)
         or None,
         "num_bytes": arm.num_bytes if arm else None,
@@ -90,6 +88,12 @@ def _row(row: RowSummary, summary: SweepSummary) -> Line:
         line |= _metric(name, metrics.get(name))
     overall = arm.speedup if arm else None
     return line | _ratio("overall_speedup", overall)
+
+
+def _problem(failure: Failure) -> str:
+    """For example `evaluate of PyTorch eager: MESSAGE`."""
+    of = "" if failure.of is None else f" of {failure.of}"
+    return f"{failure.stage}{of}: {failure.error}"
 
 
 def _metric(name: str, metric: MetricSummary | None) -> Line:
@@ -154,10 +158,12 @@ class TablesReport:
 
     name: str = "tables"
 
-    def write(self, result: SweepResult, task: TaskSpec, run_dir: Path) -> list[Path]:
+    def write(
+        self, result: SweepResult, summary: SweepSummary, task: TaskSpec, run_dir: Path
+    ) -> list[Path]:
         """Write the table below `run_dir`; returns the file written."""
         path = run_dir / paths.TABLE
-        write_table(summarize(result, task), path)
+        write_table(summary, path)
         return [path]
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from quantbench.analysis.recommend import recommend
-from quantbench.analysis.summary import ArmSummary, RowSummary, SweepSummary
+from quantbench.core.summary import ArmSummary, Failure, RowSummary, SweepSummary
 from quantbench.reports import wording
 
 # A longer list is cut: the card has it whole.
@@ -35,6 +35,11 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
         cells = [str(row.number), _configuration(row), *_numbers(row, metric)]
         table.add_row(*(escape(cell) for cell in cells))
     console.print(table)
+    if any(row.arm.unresolved for row in summary.rows if row.arm):
+        console.print(
+            "(unresolved): too few rounds, or an interval wider than was asked for.",
+            soft_wrap=True,
+        )
     advice = recommend(summary)
     what = {
         "row": f"row {advice.row}",
@@ -42,9 +47,10 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
         "original": "keep the original",
         "none": "nothing",
     }[advice.choice]
-    console.print(
-        f"[bold]Recommended:[/bold] {escape(what)}: {escape(advice.why)}.", soft_wrap=True
-    )
+    for caution in advice.cautions:
+        console.print(f"[bold red]Caution:[/bold red] {escape(caution)}", soft_wrap=True)
+    why = escape(wording.sentence(advice.why))
+    console.print(f"[bold]Recommended:[/bold] {escape(what)}: {why}", soft_wrap=True)
     console.print(f"[bold]Card:[/bold] {escape(str(run_dir / 'README.md'))}", soft_wrap=True)
 
 
@@ -53,11 +59,16 @@ def _configuration(row: RowSummary) -> str:
     written = " / ".join(_written(value) for value in row.parameters.values()) or "as configured"
     if row.refused is not None:
         return f"{written}\nrefused: {row.refused}"
-    if row.status == "shared":
+    if row.shares_with is not None:
         return f"{written}\n= {row.shares_with}"
     if row.arm is not None and row.arm.failures:
-        return f"{written}\nfailed: {row.arm.failures[0].error.splitlines()[0]}"
+        return f"{written}\n{_failure(row.arm.failures[0])}"
     return written
+
+
+def _failure(failure: Failure) -> str:
+    of = "" if failure.of is None else f" ({failure.of})"
+    return f"failed{of}: {wording.first_problem(failure.error)}"
 
 
 def _numbers(row: RowSummary, metric: str) -> list[str]:
@@ -66,7 +77,7 @@ def _numbers(row: RowSummary, metric: str) -> list[str]:
     return [
         wording.number(None if found is None else found.optimized, 3),
         wording.NOTHING if found is None else _two_lines(wording.drop(found)),
-        _two_lines(wording.ratio(None if arm is None else arm.speedup)),
+        _two_lines(wording.overall_speedup(arm)),
     ]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from quantbench.analysis.summary import CellSummary, MetricSummary, Ratio, RowSummary
 from quantbench.core.plan import Cell
+from quantbench.core.summary import ArmSummary, CellSummary, MetricSummary, Ratio, RowSummary
 from quantbench.reports.markdown import code, literal
 
 NOTHING = "–"
@@ -45,6 +45,37 @@ def speedup(cell: CellSummary | None) -> str:
     if cell.half_width is None:
         return f"{written} (unresolved: too few rounds)"
     return f"{written} (unresolved: ±{cell.half_width:.0%})"
+
+
+def overall_speedup(arm: ArmSummary | None) -> str:
+    """The mean speed-up, marked where it is unresolved, or over fewer cells than were planned."""
+    if arm is None or arm.speedup is None:
+        return NOTHING
+    written = ratio(arm.speedup)
+    if arm.unresolved:
+        written += " (unresolved)"
+    if arm.num_compared < len(arm.cells):
+        written += f" (in {arm.num_compared} of {plural(len(arm.cells), 'shape')})"
+    return written
+
+
+def first_problem(error: str) -> str:
+    """The first line of an error that says something: of a list of problems, the first of them.
+
+    Problems are listed below a head `WHERE: N problems`, numbered, with details on lines of their
+    own (`quantbench.core.errors.ConfigError`).
+    """
+    lines = [line.strip() for line in error.strip().splitlines()]
+    if len(lines) < 2 or not lines[1].startswith("1. "):
+        return lines[0] if lines else ""
+    where = lines[0].rsplit(":", 1)[0]
+    path = lines[1].removeprefix("1. ")
+    return ": ".join([where, path, *lines[2:3]])
+
+
+def sentence(written: str) -> str:
+    """With a period at its end, unless it ends already."""
+    return written if written.endswith((".", "!", "?", "…")) else f"{written}."
 
 
 def megabytes(num_bytes: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,10 +103,11 @@ class PyTorchSession:
 
 
 def load_model(path: Path, auto_class: str, *, attention: str | None = None) -> torch.nn.Module:
-    """A transformers model from a local directory: float32, safetensors, eval mode.
+    """A transformers model from a local directory: float32, eval mode.
 
     Args:
-        path: directory with config.json and safetensors weights.
+        path: directory with config.json and weights: safetensors if there are any, else `.bin`,
+            of which nothing but tensors is read.
         auto_class: a class of transformers such as AutoModelForQuestionAnswering.
         attention: `attn_implementation`; the library's default when None.
 
@@ -115,6 +117,7 @@ def load_model(path: Path, auto_class: str, *, attention: str | None = None) -> 
     """
     import torch
     import transformers
+    from safetensors import SafetensorError
 
     if not auto_class.startswith("AutoModel") or not hasattr(transformers, auto_class):
         raise UsageError(f"transformers has no auto class {auto_class!r}")
@@ -127,15 +130,20 @@ def load_model(path: Path, auto_class: str, *, attention: str | None = None) -> 
         model, loading = getattr(transformers, auto_class).from_pretrained(
             path,
             local_files_only=True,
-            use_safetensors=True,
+            weights_only=True,
             trust_remote_code=False,
             # Version 5 takes the dtype of the file by default.
             dtype=torch.float32,
             output_loading_info=True,
             **chosen,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, EOFError) as error:
         raise QuantbenchError(f"transformers cannot open {path}: {error}") from error
+    except (SafetensorError, pickle.UnpicklingError) as error:
+        raise QuantbenchError(
+            f"the weights in {path} are damaged, or hold more than tensors: {error}",
+            hint="Download the model again.",
+        ) from error
     finally:
         if shows_progress:
             transformers.utils.logging.enable_progress_bar()

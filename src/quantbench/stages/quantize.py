@@ -24,14 +24,16 @@ class QuantizeFacts:
     """What was written.
 
     `nodes` by operator type that was to be quantized; `exclusion_matches` the number of nodes
-    that each exclusion of the scheme describes in the exported graph; `opset` and `graph_digest`
-    of the quantized file.
+    that each exclusion of the scheme describes in the exported graph, `exclusion_effects` the
+    number of those that would otherwise be quantized; `opset` and `graph_digest` of the quantized
+    file.
     """
 
     opset: int
     graph_digest: str
     nodes: Mapping[str, NodeCounts]
     exclusion_matches: Mapping[str, int]
+    exclusion_effects: Mapping[str, int]
 
 
 def quantize_model(
@@ -59,6 +61,7 @@ def quantize_model(
     model = with_node_names(onnx.load(exported))
     found = find_exclusions(model)
     wanted = {name: found[name] for name in scheme.node_exclusion}
+    in_question = {node.name for node in model.graph.node if node.op_type in scheme.operators}
     excluded = sorted(matched_names(found, scheme.node_exclusion))
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".quantize-") as folder:
         # Shape inference writes beside its input, hence a copy of our own.
@@ -79,6 +82,7 @@ def quantize_model(
         graph_digest=graph_digest(quantized),
         nodes=node_counts(model, quantized, wanted, scheme.operators),
         exclusion_matches={name: len(names) for name, names in wanted.items()},
+        exclusion_effects={name: len(names & in_question) for name, names in wanted.items()},
     )
 
 

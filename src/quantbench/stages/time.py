@@ -12,6 +12,7 @@ import os
 import random
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,12 @@ from quantbench.protocols import Inputs, SessionOptions
 BLOCK_LEAST_SECONDS = 0.3
 BLOCK_LEAST_FORWARDS = 5
 BLOCK_DISCARDED_FORWARDS = 3
+
+# An arm that has not answered by then hangs: no model takes as long for five forwards.
+ANSWER_LIMIT_SECONDS = 1800.0
+
+# The same for all users and shells of a machine: TMPDIR does not move it.
+LOCK = Path("/tmp/quantbench-timing.lock")  # noqa: S108
 
 ARM_MODULE = "quantbench.stages.arm"
 
@@ -110,7 +117,9 @@ def time_cell(
             _open(arm, cell, Path(file.name), affinity, args.warmup_runs)
         shuffle = random.Random(seed)  # noqa: S311 - an order, not a secret
         stopped = _rounds(running, comparison, args, shuffle, on_progress, clock)
-        return {arm.spec.id: _result(arm, cell, stopped) for arm in running}
+        # A name of its own for each session, so that blocks of two are never compared.
+        session = uuid.uuid4().hex
+        return {arm.spec.id: _result(arm, comparison, session, stopped) for arm in running}
 
 
 def round_order(ids: Sequence[str], reference_id: str, shuffle: random.Random) -> list[str]:
@@ -126,8 +135,11 @@ def machine_lock(on_progress: Callable[[float, str], None]) -> Iterator[None]:
 
     It goes with the process, however that ends.
     """
-    path = Path(tempfile.gettempdir()) / "quantbench-timing.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    # Reading is enough to lock, so that users can share a file that one of them made.
+    if not LOCK.exists():
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(LOCK, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644))
+    handle = os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,7 +239,7 @@ def _block(arm: _Running, cell: Cell, number: int, position: int) -> None:
 def _ask(arm: _Running, cell: Cell, message: Message) -> Message | None:
     """The arm's answer; None if it failed, which is then on record."""
     try:
-        answer = arm.child.ask(message)
+        answer = arm.child.ask(message, ANSWER_LIMIT_SECONDS)
     except ChildDiedError as error:
         arm.failure = TimingFailed(stage="time", error=str(error), log=error.log, cell=cell)
         return None
@@ -238,7 +250,10 @@ def _ask(arm: _Running, cell: Cell, message: Message) -> Message | None:
     return answer
 
 
-def _result(arm: _Running, cell: Cell, stopped: str) -> Timing | TimingFailed:
+def _result(
+    arm: _Running, comparison: Comparison, session: str, stopped: str
+) -> Timing | TimingFailed:
+    cell = comparison.cell
     if arm.failure is None:
         arm.child.resume()
         facts = _ask(arm, cell, {"do": "describe"})
@@ -250,8 +265,10 @@ def _result(arm: _Running, cell: Cell, stopped: str) -> Timing | TimingFailed:
     return Timing.model_validate(
         {
             "cell": cell,
+            "session": session,
+            "reference_id": comparison.reference_id,
             "blocks": tuple(arm.blocks),
-            "process": ArmProcess(warmup_runs=arm.warmup_runs, **facts),
+            "processes": (ArmProcess(warmup_runs=arm.warmup_runs, **facts),),
             "stopped": stopped,
         }
     )

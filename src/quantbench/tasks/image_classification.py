@@ -15,10 +15,12 @@ from quantbench.core.errors import ConfigError, Problem, UsageError
 from quantbench.core.results import Prediction
 from quantbench.core.specs import MetricSpec, TaskSpec
 from quantbench.protocols import Array, Encoded, Inputs, Outputs, Scored
-from quantbench.tasks.labels import align_labels, label_id
+from quantbench.tasks.labels import align_labels, class_names, label_id
 
 # Grey levels beyond 8 bits have no agreed brightness: Pillow would cut them off at 255.
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
+# Of an image that is only resized, before its middle is cut out: 200 MB as float32.
+_MAX_RESIZED_PIXELS = 2**24
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,14 @@ class ImageClassificationRun:
     def encode(self, row: Mapping[str, Any]) -> tuple[Encoded, ...]:
         """The image as `pixel_values`, float32 [1, 3, height, width].
 
-        Grey, palette and transparent images become RGB; transparency is dropped, as
-        transformers' own loading of images does.
+        Grey, palette, CMYK and transparent images become RGB; transparency is dropped, as
+        transformers' own loading of images does. Images are taken as they are oriented: the
+        datasets library has already turned them as their EXIF data say, so that the model sees
+        what people see.
 
         Raises:
-            ConfigError: the column holds something else than 8-bit images.
+            ConfigError: the column holds something else than 8-bit images, or one that is
+                damaged, or too thin to be resized.
         """
         return (Encoded({"pixel_values": self._pixels(row[self.image_column])}, None),)
 
@@ -107,17 +112,40 @@ class ImageClassificationRun:
     def _pixels(self, image: Any) -> Array:
         from PIL.Image import Image
 
-        if not isinstance(image, Image) or image.mode in _DEEP_MODES:
-            what = f"{image.mode} images" if isinstance(image, Image) else f"{image!r:.80}"
-            message = (
-                f"the column {self.image_column} holds {what}, not images of 8 bits per channel; "
-                "imagefolder and Parquet files with an image column do"
+        if not isinstance(image, Image):
+            raise self._refused(
+                f"holds {image!r:.80}, not images of 8 bits per channel; imagefolder and Parquet "
+                "files with an image column do. If only some rows are empty, leave them out"
             )
-            raise ConfigError("rows", [Problem("dataset.data_keys.primary", message)])
-        if image.mode == "P" and "transparency" in image.info:
-            image = image.convert("RGBA")  # what Pillow asks for, as a palette cannot say it all
-        pixels = self.processor(images=image.convert("RGB"), return_tensors="np")["pixel_values"]
+        if image.mode in _DEEP_MODES:
+            raise self._refused(
+                f"holds {image.mode} images, not images of 8 bits per channel: scale the grey "
+                "levels to 0 ... 255 as the model's training did, and save them as 8 bits"
+            )
+        # The one way in which resizing a small image can need gigabytes.
+        edge = (getattr(self.processor, "size", None) or {}).get("shortest_edge")
+        if edge and edge**2 * max(image.size) > _MAX_RESIZED_PIXELS * min(image.size):
+            width, height = image.size
+            raise self._refused(
+                f"holds an image of {width} x {height} pixels, which is too thin: the model's "
+                f"processor makes the shorter edge {edge} before it cuts out the middle. "
+                "Leave the row out"
+            )
+        try:
+            if image.mode == "P" and "transparency" in image.info:
+                image = image.convert("RGBA")  # what Pillow asks for: a palette cannot say it all
+            image = image.convert("RGB")
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow's, for damaged files
+            name = getattr(image, "filename", "") or "an image"
+            raise self._refused(
+                f"holds {name}, which cannot be read ({error}): replace it, or leave the row out"
+            ) from error
+        pixels = self.processor(images=image, return_tensors="np")["pixel_values"]
         return np.ascontiguousarray(pixels, dtype=np.float32)
+
+    def _refused(self, what: str) -> ConfigError:
+        message = f"the column {self.image_column} {what}"
+        return ConfigError("rows", [Problem("dataset.data_keys.primary", message)])
 
 
 class ImageClassification:
@@ -147,7 +175,8 @@ class ImageClassification:
         whether torchvision is installed.
 
         Raises:
-            UsageError: there is no image processor.
+            UsageError: there is no image processor, or the model is not one of several classes
+                for color images of one size.
             ConfigError: the dataset's classes are not the model's.
         """
         from transformers import AutoConfig, AutoImageProcessor
@@ -166,12 +195,42 @@ class ImageClassification:
                 hint="Save it beside the model: processor.save_pretrained(directory).",
             ) from error
         id2label = {int(number): str(name) for number, name in config.id2label.items()}
-        return ImageClassificationRun(
+        if len(id2label) < 2:
+            raise UsageError(
+                f"the model in {model_dir} has {len(id2label)} class: every answer would be right",
+                hint="A model with one output is for regression, which is another task.",
+            )
+        aligned = align_labels(label_names, id2label)
+        run = ImageClassificationRun(
             processor=processor,
-            id2label=id2label,
-            aligned=align_labels(label_names, id2label),
+            id2label=class_names(label_names, id2label),
+            aligned=aligned,
             image_column=data_keys["primary"],
             label_column=ref_keys[0],
+        )
+        _check_sizes(run, getattr(config, "num_channels", 3), model_dir)
+        return run
+
+
+def _check_sizes(run: ImageClassificationRun, num_channels: int, model_dir: Path) -> None:
+    """Refuse, before anything is run, a model that does not fit its processor."""
+    from PIL import Image
+
+    images = [Image.new("RGB", size) for size in ((64, 64), (80, 48))]
+    encoded = [run.encode({run.image_column: image})[0] for image in images]
+    shapes = {part.inputs["pixel_values"].shape for part in encoded}
+    if len(shapes) > 1:
+        raise UsageError(
+            f"the image processor in {model_dir} leaves images as large as they are, so they "
+            "cannot be put into batches",
+            hint="Set do_resize and size in preprocessor_config.json to what the model takes.",
+        )
+    found = shapes.pop()[1]
+    if found != num_channels:
+        raise UsageError(
+            f"the model in {model_dir} takes images of {num_channels} channels, its image "
+            f"processor gives {found}",
+            hint="Models for color images are supported: num_channels 3.",
         )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 
 from quantbench.core.errors import ConfigError, Problem
+
+_logger = logging.getLogger(__name__)
 
 REFERENCE_PARAMETER = "dataset.ref_keys[0]"
 _GENERIC = re.compile(r"label_?\d+", re.IGNORECASE)
@@ -20,7 +23,7 @@ def align_labels(
     Names are compared without regard to case, and to whether words are joined by blanks,
     hyphens or underscores. All names must occur on both sides. Where one side has no names
     (`LABEL_0`, ...), or both list the same names in the same order, numbers are kept; without
-    names that needs equal counts.
+    names that needs equal counts, and is logged.
 
     Args:
         dataset_names: class names in the order of their numbers, or None if the dataset has none.
@@ -42,6 +45,11 @@ def align_labels(
         return tuple(ids)
     if _is_generic(dataset_names) or _is_generic([id2label[number] for number in ids]):
         if len(ours) == len(theirs):
+            _logger.warning(
+                "classes are matched by number, as one side has no names: dataset %s; model %s",
+                _listed(dataset_names),
+                _listed(_names(id2label)),
+            )
             return tuple(ids)
         raise _mismatch("their numbers differ, and one side has no names", dataset_names, id2label)
     if len(set(ours)) < len(ours) or len(set(theirs)) < len(theirs):
@@ -50,6 +58,17 @@ def align_labels(
         raise _mismatch("the names differ", dataset_names, id2label)
     number_of = dict(zip(theirs, ids, strict=True))
     return tuple(number_of[name] for name in ours)
+
+
+def class_names(dataset_names: Sequence[str] | None, id2label: Mapping[int, str]) -> dict[int, str]:
+    """The names to show for the model's class numbers.
+
+    The model's; the dataset's where the model has none (`LABEL_0`, ...), with the numbers kept as
+    `align_labels` keeps them.
+    """
+    if dataset_names is not None and _is_generic(_names(id2label)):
+        return dict(zip(sorted(id2label), dataset_names, strict=True))
+    return dict(id2label)
 
 
 def label_id(value: object, aligned: Sequence[int] | None, id2label: Mapping[int, str]) -> int:
@@ -68,14 +87,19 @@ def label_id(value: object, aligned: Sequence[int] | None, id2label: Mapping[int
         matches = [number for number, name in id2label.items() if _normalize(name) == wanted]
         if len(matches) == 1:
             return matches[0]
-        why = "is the name of no class" if not matches else "is the name of several classes"
-        raise _bad_value(value, f"{why} of the model", _listed(_names(id2label)))
+        if not matches and _is_generic(_names(id2label)):
+            why = "cannot be matched: the model's classes have no names; set id2label in its config"
+        else:
+            which = "several classes" if matches else "no class"
+            why = f"is the name of {which} of the model"
+        raise _bad_value(value, why, _listed(_names(id2label)))
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _bad_value(value, "is neither a class number nor a class name", None)
+        raise _bad_value(value, f"is neither a class number nor a class name{_advice(value)}", None)
     if aligned is not None:
         if 0 <= value < len(aligned):
             return aligned[value]
-        raise _bad_value(value, "is no class of the dataset", f"0 to {len(aligned) - 1}")
+        why = f"is no class of the dataset{_advice(value)}"
+        raise _bad_value(value, why, f"0 to {len(aligned) - 1}")
     if value in id2label:
         return value
     raise _bad_value(
@@ -83,6 +107,16 @@ def label_id(value: object, aligned: Sequence[int] | None, id2label: Mapping[int
         "is no class of the model; the column has no class names, so numbers must be the model's",
         _listed([f"{number} = {id2label[number]}" for number in sorted(id2label)]),
     )
+
+
+def _advice(value: object) -> str:
+    if value is None:
+        return ": leave the row out, or fill it in"
+    if value == -1:
+        return ": it marks rows without a label, so use a split that has labels"
+    if isinstance(value, float):
+        return ": in a table, empty cells make fractions of the whole numbers beside them"
+    return ""
 
 
 def _normalize(name: str) -> str:

@@ -70,10 +70,20 @@ class QuestionAnsweringRun:
     answers_column: str
 
     def encode(self, row: Mapping[str, Any]) -> tuple[Encoded, ...]:
-        """One input per window: int64 arrays [1, length], unpadded."""
+        """One input per window: int64 arrays [1, length], unpadded.
+
+        Raises:
+            ConfigError: a column does not hold a text, or there is not a single token.
+        """
         question = _text(row, self.question_column, "question")
         context = _text(row, self.context_column, "context")
         windows = make_windows(self.tokenizer, question, context, self.size)
+        if not windows[0].offsets:  # GPT-2 and the like add no token of their own
+            message = (
+                f"the columns {self.question_column} and {self.context_column} are both empty: "
+                "leave the row out"
+            )
+            raise ConfigError("rows", [Problem("dataset.data_keys", message)])
         return tuple(Encoded(window.inputs, window.offsets) for window in windows)
 
     def decode(
@@ -209,7 +219,8 @@ def _text(row: Mapping[str, Any], column: str, key: str) -> str:
     value = row[column]
     if isinstance(value, str):
         return value
-    message = f"the column {column} holds {value!r:.80}, not a text"
+    advice = "leave the row out, or fill it in" if value is None else "write it as a text"
+    message = f"the column {column} holds {value!r:.80}, not a text: {advice}"
     raise ConfigError("rows", [Problem(f"dataset.data_keys.{key}", message)])
 
 

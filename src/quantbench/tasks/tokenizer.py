@@ -75,8 +75,10 @@ def load_tokenizer(model_dir: Path) -> Tokenizer:
         raise UsageError(f"the tokenizer in {model_dir} cannot be loaded: {error}") from error
     if not fast.is_fast:
         raise UsageError(
-            f"the tokenizer in {model_dir} is a slow one, which cannot tell where tokens stand",
-            hint="Save a tokenizer.json beside the model: use the tokenizer's fast class.",
+            f"the tokenizer in {model_dir} ({type(fast).__name__}) is a slow one: it cannot tell "
+            "where in the text a token stands, so answers cannot be cut out",
+            hint="Save a tokenizer.json beside the model, if there is a fast class of this "
+            "tokenizer; if it exists in Python only, the model cannot be used for this task.",
         )
     special = set(fast.all_special_ids)
     numbers = sorted(set(fast.get_vocab().values()))
@@ -88,26 +90,44 @@ def load_tokenizer(model_dir: Path) -> Tokenizer:
             hint="Save it beside the model: tokenizer.save_pretrained(directory).",
         )
     vocabulary_size = getattr(config, "vocab_size", None)
-    if vocabulary_size is not None and ordinary[-1] >= vocabulary_size:
+    # Special ones too: one that is in no input of ours can still stand in a text.
+    if vocabulary_size is not None and numbers[-1] >= vocabulary_size:
         raise UsageError(
             f"the tokenizer in {model_dir} is not the model's: it has tokens up to number "
-            f"{ordinary[-1]}, the model knows {vocabulary_size} from number 0 on"
+            f"{numbers[-1]} ({fast.convert_ids_to_tokens(numbers[-1])!r}), the model knows "
+            f"{vocabulary_size} from number 0 on",
+            hint="Save the model's own tokenizer beside it. If tokens were added to it, the model "
+            "must grow too: model.resize_token_embeddings(len(tokenizer)).",
         )
     return Tokenizer(
         fast=fast,
-        max_length=_max_length(fast, config),
+        max_length=max_tokens(
+            config.model_type,
+            getattr(config, "max_position_embeddings", None),
+            getattr(config, "pad_token_id", None),
+            # A tokenizer without a limit says 10^30.
+            int(fast.model_max_length) if fast.model_max_length < 10**9 else None,
+        ),
         input_names=_input_names(fast, config),
         ordinary_ids=ordinary,
     )
 
 
-def _max_length(fast: Any, config: Any) -> int | None:
-    # A tokenizer without a limit says 10^30.
-    limits = [int(fast.model_max_length)] if fast.model_max_length < 10**9 else []
-    positions = getattr(config, "max_position_embeddings", None)
+def max_tokens(
+    model_type: str, positions: object, pad_token_id: object, tokenizer_limit: int | None
+) -> int | None:
+    """The number of tokens that a model takes, special ones included; None if nothing limits it.
+
+    Args:
+        model_type: as in the model's config.
+        positions: its `max_position_embeddings`; not a positive number where it has no limit.
+        pad_token_id: its padding token.
+        tokenizer_limit: what its tokenizer is set to.
+    """
+    limits = [] if tokenizer_limit is None else [tokenizer_limit]
     if isinstance(positions, int) and positions > 0:
-        if config.model_type in _SHIFTED_POSITIONS:
-            positions -= int(config.pad_token_id or 0) + 1
+        if model_type in _SHIFTED_POSITIONS:
+            positions -= (pad_token_id if isinstance(pad_token_id, int) else 0) + 1
         limits.append(positions)
     return min(limits, default=None)
 

@@ -78,8 +78,9 @@ class CellSummary(Frozen):
     """One arm in one cell beside the original (PyTorch eager) and its reference.
 
     `speedup` = original / arm, `quantization_speedup` = reference / arm, `runtime_speedup` =
-    original / reference. `half_width` is the wider one of the first two's relative half-widths;
-    `unresolved` says that it is above the config's precision, or unknown for want of rounds.
+    original / reference. `half_width` is the wider one of the first two's relative half-widths,
+    ratios of one file to itself left out; None where one of them has no interval. `unresolved`
+    says that it is above the config's precision, or unknown for want of rounds.
     `missing` says why numbers are not there.
     """
 
@@ -96,12 +97,17 @@ class CellSummary(Frozen):
 
 
 class Failure(Frozen):
-    """A unit of work that failed; `cell` where it was one cell's timing."""
+    """A unit of work that failed, or was not done; `cell` where it was one cell's timing.
+
+    `of` names whose it is, where an arm lacks numbers because of another one: what it is compared
+    with.
+    """
 
     stage: str
     error: str
     hint: str | None
     cell: Cell | None = None
+    of: str | None = None
 
 
 class ArmSummary(Frozen):
@@ -124,10 +130,22 @@ class ArmSummary(Frozen):
     max_abs_difference: float | None = None
     failures: tuple[Failure, ...] = ()
 
+    @property
+    def num_compared(self) -> int:
+        """In how many cells there is a speed-up: the mean is over those."""
+        return sum(cell.speedup is not None for cell in self.cells)
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether a speed-up in some cell has no interval, or a wider one than was asked for."""
+        return any(cell.unresolved for cell in self.cells)
+
 
 class RowSummary(Frozen):
     """One row of the grid. `shares_with` names what was measured in its place.
 
+    `status` is "failed" without any number, "partial" with some missing, and else "shared" or
+    "measured".
     `reference_id` is the arm of ONNX Runtime fp32 at the row's opset and optimization level.
     """
 
@@ -179,7 +197,8 @@ class SweepSummary(Frozen):
     @property
     def distinct_rows(self) -> tuple[RowSummary, ...]:
         """The rows with a file of their own and any numbers."""
-        return tuple(row for row in self.rows if row.status in ("measured", "partial"))
+        found = (row for row in self.rows if row.status in ("measured", "partial"))
+        return tuple(row for row in found if row.shares_with is None)
 
     def reference(self, arm_id: str | None) -> ArmSummary | None:
         """The reference of that id; the first one for None."""

@@ -1,0 +1,75 @@
+"""What the steps of a comparison look things up in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quantbench.analysis import timing
+from quantbench.core import stats
+from quantbench.core.plan import Cell, Plan
+from quantbench.core.results import (
+    ArmResult,
+    Evaluation,
+    SweepResult,
+    Timing,
+    TimingFailed,
+)
+from quantbench.core.specs import MetricSpec
+from quantbench.core.summary import Ratio
+
+
+class Facts:
+    """The results by arm, where an arm may stand for others with the same file."""
+
+    def __init__(
+        self,
+        result: SweepResult,
+        plan: Plan,
+        metrics: Sequence[MetricSpec],
+        arms: dict[str, ArmResult],
+    ) -> None:
+        self.config = result.config
+        self.plan = plan
+        self.metrics = metrics
+        self._arms = arms
+
+    def own(self, arm_id: str) -> ArmResult | None:
+        """The result of exactly that arm; None if it was never run."""
+        return self._arms.get(arm_id)
+
+    def resolve(self, arm_id: str) -> str:
+        """The id of the arm that was measured in that arm's place."""
+        found = self._arms.get(arm_id)
+        return arm_id if found is None or found.same_as is None else self.resolve(found.same_as)
+
+    def evaluation(self, arm_id: str) -> Evaluation | None:
+        """The evaluation that holds for that arm; None if it failed or was not run."""
+        found = self._arms.get(self.resolve(arm_id))
+        return found.evaluation if found and isinstance(found.evaluation, Evaluation) else None
+
+    def timing(self, arm_id: str, cell: Cell) -> Timing | TimingFailed | None:
+        """The times that hold for that arm in that cell; None if it was not run."""
+        found = self._arms.get(self.resolve(arm_id))
+        timings = found.timings if found else ()
+        return next((item for item in timings if item.cell == cell), None)
+
+    def ratio(self, slow_id: str | None, fast_id: str, cell: Cell) -> Ratio | None:
+        """How many times faster the second arm is; None if they were not interleaved."""
+        slow = self.timing(slow_id, cell) if slow_id else None
+        fast = self.timing(fast_id, cell)
+        anchor = self.anchor(fast)
+        if not isinstance(slow, Timing) or not isinstance(fast, Timing) or anchor is None:
+            return None
+        if slow.session != fast.session:
+            return None
+        return timing.ratio(
+            stats.ratio_per_round(slow.blocks, anchor.blocks),
+            stats.ratio_per_round(fast.blocks, anchor.blocks),
+        )
+
+    def anchor(self, arm: Timing | TimingFailed | None) -> Timing | None:
+        """The reference that ran first and last in the rounds of an arm, in the same session."""
+        if not isinstance(arm, Timing):
+            return None
+        found = self.timing(arm.reference_id, arm.cell)
+        return found if isinstance(found, Timing) and found.session == arm.session else None

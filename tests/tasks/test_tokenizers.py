@@ -1,0 +1,114 @@
+"""Which tokenizers a model can come with, and which are refused, with the reason."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from quantbench.core.errors import ConfigError, UsageError
+from quantbench.tasks.question_answering import TASK, QuestionAnsweringRun
+
+END = "<|endoftext|>"
+
+
+def open_task(directory: Path) -> QuestionAnsweringRun:
+    keys = {"question": "question", "context": "context"}
+    args = {"max_seq_length": 40, "doc_stride": 8}
+    return TASK.open(directory, args, keys, ("answers",), None)
+
+
+def small_config(config: Any, directory: Path, **changes: Any) -> Any:
+    """A config without tokens beyond its vocabulary, saved."""
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(config, name, None)
+    for name, value in changes.items():
+        setattr(config, name, value)
+    config.save_pretrained(directory)
+    return config
+
+
+@pytest.fixture
+def gpt2_dir(tmp_path: Path) -> Path:
+    """A GPT-2: bytes, a few merges, no padding token, and no special token in its inputs."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import GPT2Config, GPT2TokenizerFast
+
+    merges = [("t", "h"), ("Ġ", "th"), ("Ġ", "r"), ("Ġr", "i")]
+    words = [*sorted(ByteLevel.alphabet()), *("".join(pair) for pair in merges), END]
+    vocab = {word: number for number, word in enumerate(words)}
+    tokenizer = GPT2TokenizerFast(vocab=vocab, merges=merges)
+    assert tokenizer.pad_token is None
+    tokenizer.save_pretrained(tmp_path)
+    config = GPT2Config(vocab_size=len(words), n_embd=32, n_layer=2, n_head=2, n_positions=64)
+    small_config(config, tmp_path)
+    return tmp_path
+
+
+def test_a_tokenizer_without_a_padding_token_works_as_nothing_is_padded(gpt2_dir: Path) -> None:
+    import torch
+    from transformers import AutoConfig, GPT2ForQuestionAnswering
+
+    run = open_task(gpt2_dir)
+    row = {"question": " who?", "context": "the river is long, the town is old. " * 4}
+    encoded = run.encode(row)
+    assert len(encoded) > 2
+    assert all(part.inputs["attention_mask"].all() for part in encoded)
+    assert all(part.inputs["input_ids"].shape[1] <= 40 for part in encoded)
+    model = GPT2ForQuestionAnswering(AutoConfig.from_pretrained(gpt2_dir)).eval()
+    with torch.inference_mode():
+        outputs = [
+            model(**{name: torch.from_numpy(array) for name, array in part.inputs.items()})
+            for part in encoded
+        ]
+    found = run.decode(row, encoded, [{k: v.numpy() for k, v in o.items()} for o in outputs])
+    assert found.answer
+    assert str(found.answer) in row["context"]
+    dummy = run.dummy_inputs(3, 64, np.random.default_rng(0))
+    assert dummy["input_ids"].shape == (3, 64)
+
+
+def test_a_row_without_a_single_token_is_refused(gpt2_dir: Path) -> None:
+    run = open_task(gpt2_dir)
+    assert len(run.encode({"question": "who", "context": ""})) == 1
+    with pytest.raises(ConfigError, match="question and context are both empty"):
+        run.encode({"question": " ", "context": ""})
+
+
+def test_a_slow_tokenizer_is_refused_with_the_reason(tmp_path: Path) -> None:
+    from transformers import CanineConfig, CanineTokenizer
+
+    CanineTokenizer().save_pretrained(tmp_path)
+    small_config(CanineConfig(hidden_size=32), tmp_path)
+    with pytest.raises(UsageError, match="cannot tell where in the text a token") as caught:
+        open_task(tmp_path)
+    assert "CanineTokenizer" in str(caught.value)
+    assert "tokenizer.json" in str(caught.value)
+
+
+def test_a_model_that_knows_fewer_tokens_than_its_tokenizer_is_refused_when_opened(
+    gpt2_dir: Path,
+) -> None:
+    from transformers import AutoConfig
+
+    small_config(AutoConfig.from_pretrained(gpt2_dir), gpt2_dir, vocab_size=200)
+    with pytest.raises(UsageError, match=r"up to number 260 .*knows 200 from number 0 on"):
+        open_task(gpt2_dir)
+
+
+def test_a_special_token_that_the_model_does_not_know_is_refused_too(gpt2_dir: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(gpt2_dir)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(gpt2_dir)
+    with pytest.raises(UsageError, match=r"\[PAD\](.|\n)*resize_token_embeddings"):
+        open_task(gpt2_dir)
+
+
+def test_a_model_that_knows_more_tokens_than_its_tokenizer_is_fine(gpt2_dir: Path) -> None:
+    from transformers import AutoConfig
+
+    small_config(AutoConfig.from_pretrained(gpt2_dir), gpt2_dir, vocab_size=320)
+    dummy = open_task(gpt2_dir).dummy_inputs(8, 64, np.random.default_rng(0))
+    assert dummy["input_ids"].max() < 260
