@@ -43,6 +43,7 @@ from quantbench.data.models import ModelSource, check_architecture, resolve_mode
 from quantbench.data.rows import Split, load_split
 from quantbench.data.sampling import sample_indices
 from quantbench.protocols import Inputs, OnProgress, Progress, SessionOptions, TaskRun
+from quantbench.tasks.rows import check_references, naming_row
 
 # Raised when the code of a stage changes what it makes, so that old artifacts are not reused.
 STAGE_VERSIONS = {"export": 1, "calibrate": 1, "quantize": 1, "evaluate": 1}
@@ -160,13 +161,13 @@ def _check_samples(config: SweepConfig, opened: Opened) -> None:
     Raises:
         UsageError: what does not fit, and where.
     """
-    task, rows = opened.task, opened.evaluated.rows
+    task, evaluated = opened.task, opened.evaluated
     indices = _eval_indices(config, opened)
-    for row in rows.select_columns(list(config.dataset.ref_keys)).select(indices):
-        task.reference(row)
-    task.encode(rows[indices[0]])
-    if opened.calibrated is not None:
-        task.encode(opened.calibrated.rows[0])
+    check_references(task, zip(indices, evaluated.without_images(indices), strict=True))
+    for split, first in ((evaluated, indices[0]), (opened.calibrated, 0)):
+        if split is not None:
+            with naming_row(first):
+                task.encode(split.row(first))
     if registry.task(config.task).spec.uses_input_length:
         for length in config.input_lengths:
             task.dummy_inputs(1, length, np.random.default_rng(0))
@@ -228,8 +229,9 @@ def _calibrate(unit: CalibrateUnit, root: Path, on_progress: OnProgress) -> Rang
 
     def samples() -> Iterator[Inputs]:
         for index in indices:
-            for part in opened.task.encode(split.rows[index]):
-                yield part.inputs
+            with naming_row(index):
+                encoded = opened.task.encode(split.row(index))
+            yield from (part.inputs for part in encoded)
 
     def build(folder: Path) -> store.Facts:
         started = time.perf_counter()
@@ -325,7 +327,7 @@ def _evaluate(unit: EvaluateUnit, root: Path, on_progress: OnProgress) -> Evalua
             evaluation = evaluate(
                 session,
                 opened.task,
-                (opened.evaluated.rows[index] for index in indices),
+                (opened.evaluated.row(index) for index in indices),
                 [str(index) for index in indices],
                 metrics,
                 config.dataset.cluster_key,

@@ -193,11 +193,19 @@ def test_the_original_against_itself_is_not_unresolved(summary: SweepSummary) ->
     assert not summary.original.unresolved
 
 
-def idle(scheme: Dynamic | Static, nodes: dict[str, NodeCounts], **matches: int) -> list[str]:
+def idle(
+    scheme: Dynamic | Static, nodes: dict[str, NodeCounts], **matches: tuple[int, int]
+) -> list[str]:
+    """What was idle. `matches` gives for an exclusion the nodes that it matches and keeps out."""
     variant = Variant(opset=11, quantization=scheme)
     arm = Arm(id="row", role="row", framework="onnxruntime", variant=variant, optimization_level=99)
     made = artifact("row", quantized=True)
-    made = made.model_copy(update={"nodes": nodes, "exclusion_matches": matches})
+    update = {
+        "nodes": nodes,
+        "exclusion_matches": {name: matched for name, (matched, _) in matches.items()},
+        "exclusion_effects": {name: kept_out for name, (_, kept_out) in matches.items()},
+    }
+    made = made.model_copy(update=update)
     found = idle_in_graph(ArmResult(arm=arm, artifact=made))
     return [f"{item.parameter} {item.value}: {item.reason}" for item in found]
 
@@ -230,14 +238,14 @@ def test_matmul_acts_on_gemm_where_quantization_is_dynamic() -> None:
 
 def test_exclusions_that_keep_no_node_out_are_named_with_the_reason() -> None:
     scheme = Static(operators=("Add",), node_exclusion=("layernorm", "softmax"))
-    assert idle(scheme, {"Add": counts(5, 3, 2)}, layernorm=2, softmax=0) == [
+    assert idle(scheme, {"Add": counts(5, 3, 2)}, layernorm=(9, 2), softmax=(0, 0)) == [
         "node_exclusion softmax: matches no node of this model"
     ]
-    unaffected = idle(scheme, {"Add": counts(5, 5)}, layernorm=3, softmax=0)
-    assert unaffected[0] == (
+    fused = idle(scheme, {"Add": counts(5, 3, 2)}, layernorm=(3, 0), softmax=(2, 2))
+    assert fused == [
         "node_exclusion layernorm: none of its nodes in this model is of a type that is "
         "quantized here"
-    )
+    ]
 
 
 def test_zero_flips_do_not_give_zero_width() -> None:

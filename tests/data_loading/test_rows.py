@@ -347,3 +347,18 @@ class TestFingerprint:
 
 
 KNOWN_FINGERPRINT = "f7c8930fef5df86750463a35e354009e3ad3ee984abd2f11f1a6d5903d9e8cbe"
+
+
+def test_a_damaged_image_is_named_by_its_row(
+    tmp_path: Path, dataset_config: Callable[..., DatasetConfig]
+) -> None:
+    for name in ("one", "two"):
+        folder = tmp_path / "pictures" / "validation" / name
+        folder.mkdir(parents=True)
+        (folder / "damaged.png").write_bytes(b"no picture")
+    path = str(tmp_path / "pictures")
+    config = dataset_config(path, data_keys={"primary": "image"}, ref_keys=("label",))
+    split = load_split(config, "validation", "dataset.eval_split")
+    with pytest.raises(ConfigError, match=r"row 0 \(the first is 0\) cannot be read"):
+        split.row(0)
+    assert [set(row) for row in split.without_images([0])] == [{"label"}]

@@ -157,6 +157,7 @@ def test_excluded_nodes_stay_as_they_are_in_static_rows(
     assert (before.total, before.quantized, before.left) == (33, 32, 1)
     assert (after.total, after.quantized, after.left) == (33, 18, 15)
     assert facts.exclusion_matches == {"layernorm": 45, "gelu": 10, "softmax": 4}
+    assert facts.exclusion_effects == {"layernorm": 10, "gelu": 2, "softmax": 2}
 
 
 def test_static_per_channel_loads_at_opset_17(

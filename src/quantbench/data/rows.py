@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from quantbench.core.config import DatasetConfig
 from quantbench.core.errors import ConfigError, Problem, nearest_name
@@ -38,6 +38,30 @@ class Split:
     location: str
     revision: str | None
     notes: tuple[str, ...]
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One row with its values decoded.
+
+        Raises:
+            ConfigError: a value cannot be read: a damaged image, for example.
+        """
+        from PIL import Image
+
+        try:
+            row: dict[str, Any] = self.rows[index]
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            # What Pillow raises for files that are damaged, no images, or far too large.
+            message = f"row {index} (the first is 0) cannot be read: {error}"
+            raise ConfigError(self.location, [Problem("dataset", message)]) from None
+        return row
+
+    def without_images(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Some rows with the columns that cost nothing to decode, in the order of `indices`."""
+        from datasets import Image
+
+        features = self.rows.features.items()
+        cheap = [name for name, feature in features if not isinstance(feature, Image)]
+        yield from self.rows.select_columns(cheap).select(indices)
 
     def label_names(self, column: str) -> tuple[str, ...] | None:
         """The class names of a column, or None if its values are not numbered classes."""

@@ -41,11 +41,12 @@ class OnnxRuntime:
         import onnxruntime  # noqa: F401 - starts a thread of its own, which is not to be counted
 
         level = 99 if options.optimization_level is None else options.optimization_level
-        before = _num_tasks()
+        before = _threads()
         session = open_session(path, level, options.num_threads)
-        after = _num_tasks()
-        # The pool has one thread less than asked for: the thread that calls run() works too.
-        started = None if before is None or after is None else after - before + 1
+        after = _threads()
+        # By id, as threads of a session that was closed may end meanwhile. The pool has one
+        # thread less than asked for: the thread that calls run() works too.
+        started = None if before is None or after is None else len(after - before) + 1
         return OrtSession(session, started)
 
 
@@ -150,8 +151,9 @@ def _as_declared(name: str, array: Array, declared: str) -> Array:
     return np.array(array, dtype=dtype, order="C")
 
 
-def _num_tasks() -> int | None:
-    return sum(1 for _ in _TASKS.iterdir()) if _TASKS.is_dir() else None
+def _threads() -> set[str] | None:
+    """The ids of this process's threads; None where /proc is missing."""
+    return {path.name for path in _TASKS.iterdir()} if _TASKS.is_dir() else None
 
 
 RUNTIME = OnnxRuntime()

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from quantbench.core.results import Evaluation, Prediction
 from quantbench.protocols import Session, TaskRun
+from quantbench.tasks.rows import naming_row
 
 
 def evaluate(
@@ -39,11 +40,12 @@ def evaluate(
     predictions: list[Prediction] = []
     references: list[JsonValue] = []
     clusters: list[str] = []
-    for row in rows:
-        encoded = task.encode(row)
+    for sample_id, row in zip(sample_ids, rows, strict=True):
+        with naming_row(sample_id):
+            encoded = task.encode(row)
+            references.append(task.reference(row))
         outputs = [session.bind(part.inputs)() for part in encoded]
         predictions.append(task.decode(row, encoded, outputs))
-        references.append(task.reference(row))
         if cluster_key is not None:
             clusters.append(str(row[cluster_key]))
         on_sample(len(predictions))
