@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from fake_hub import FakeHub
-from quantbench import cli, worker
+from quantbench import cli
 from quantbench.commands import read_config_file
+from quantbench.worker.opened import open_config
 from tiny_models import build
 
 WORDS = ("who", "what", "where", "is", "the", "a", "in", "of", "river", "bridge", "stone", "?", ".")
@@ -71,11 +73,11 @@ def test_the_file_is_accepted_by_plan_and_fits_the_model_and_the_data(
     config, text = read_config_file(out)
     assert "validation (7 rows)" in text
     assert config.task_args == {"max_seq_length": 128, "doc_stride": 42}
-    opened = worker.open_config(config.model_dump_json())  # what a run does first
+    opened = open_config(config.model_dump_json())  # what a run does first
     assert opened.evaluated.num_rows == 7
     assert opened.calibrated is not None
     for length in config.input_lengths:
-        opened.task.dummy_inputs(1, length, worker.np.random.default_rng(0))
+        opened.task.dummy_inputs(1, length, np.random.default_rng(0))
     assert len(opened.task.encode(ROWS[-1])) > 1
 
 

@@ -1,0 +1,78 @@
+"""Doing one unit of work: which function does it, and what becomes of an error."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from quantbench import environment
+from quantbench.child import Message
+from quantbench.core.errors import QuantbenchError, UsageError
+from quantbench.core.frozen import Frozen
+from quantbench.core.results import Failed
+from quantbench.core.units import (
+    UNIT,
+    CalibrateUnit,
+    EvaluateUnit,
+    ExportUnit,
+    PrepareUnit,
+    QuantizeUnit,
+    Refused,
+    TimeUnit,
+)
+from quantbench.protocols import OnProgress, Progress
+from quantbench.worker.files import calibrate, export, quantize
+from quantbench.worker.measure import evaluate_arm, time_arms
+from quantbench.worker.prepare import prepare
+
+
+def answer(message: Message, send: Callable[[Message], None]) -> Message:
+    """Do one unit of work. Every failure becomes a `Failed` record: a row, not an end."""
+
+    def on_progress(progress: Progress) -> None:
+        send({"progress": {"done": progress.done, "total": progress.total, "text": progress.text}})
+
+    stage = str(message["unit"].get("stage"))
+    result: Frozen
+    try:
+        result = run_unit(message["unit"], Path(message["store"]), on_progress)
+    except UsageError as error:
+        result = Refused(message=str(error))
+    except QuantbenchError as error:
+        result = Failed(stage=stage, error=str(error.args[0]), hint=error.hint)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        result = Failed(stage=stage, error=text, log=traceback.format_exc()[-4000:])
+    if isinstance(result, Refused) and stage != "prepare":
+        result = Failed(stage=stage, error=result.message)
+    return {
+        "result": result.model_dump(mode="json"),
+        "peak_rss_bytes": environment.peak_rss_bytes(),
+    }
+
+
+def run_unit(data: Mapping[str, Any], root: Path, on_progress: OnProgress) -> Frozen:
+    """Do one unit of work.
+
+    Args:
+        data: a unit of `quantbench.core.units` as JSON data.
+        root: the artifact store.
+        on_progress: told how far the unit is.
+    """
+    unit = UNIT.validate_json(json.dumps(data))
+    match unit:
+        case PrepareUnit():
+            return prepare(unit.config)
+        case ExportUnit():
+            return export(unit, root)
+        case CalibrateUnit():
+            return calibrate(unit, root, on_progress)
+        case QuantizeUnit():
+            return quantize(unit, root)
+        case EvaluateUnit():
+            return evaluate_arm(unit, root, on_progress)
+        case TimeUnit():
+            return time_arms(unit, root, on_progress)

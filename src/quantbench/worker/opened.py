@@ -1,0 +1,74 @@
+"""The model, the data and the task of a config, found and loaded once per process."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from quantbench import registry
+from quantbench.core.config import SweepConfig
+from quantbench.core.errors import QuantbenchError
+from quantbench.core.results import Subject
+from quantbench.data.models import ModelSource, check_architecture, resolve_model
+from quantbench.data.rows import Split, load_split
+from quantbench.data.sampling import sample_indices
+from quantbench.protocols import TaskRun
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The model, data and task of a config, found and loaded."""
+
+    source: ModelSource
+    task: TaskRun
+    evaluated: Split
+    calibrated: Split | None
+
+
+@functools.lru_cache(maxsize=1)
+def open_config(config_json: str) -> Opened:
+    """Find and load the model, data and task of a config, and check that they fit.
+
+    Raises:
+        UsageError: the model, a split, a column or a label does not fit; all that is wrong.
+    """
+    config = SweepConfig.model_validate_json(config_json)
+    task = registry.task(config.task)
+    source = resolve_model(config.model_name_or_path, config.model_revision)
+    check_architecture(source, task.spec)
+    dataset = config.dataset
+    evaluated = load_split(dataset, dataset.eval_split, "dataset.eval_split")
+    approaches = config.benchmarked.get("quantization_approach", (config.quantization_approach,))
+    calibrated = None
+    if dataset.calibration_split is not None and "static" in approaches:
+        calibrated = load_split(dataset, dataset.calibration_split, "dataset.calibration_split")
+    run = task.open(
+        source.directory,
+        config.task_args,
+        dataset.data_keys,
+        dataset.ref_keys,
+        evaluated.label_names(dataset.ref_keys[0]),
+    )
+    return Opened(source, run, evaluated, calibrated)
+
+
+def opened_as_pinned(config: SweepConfig, subject: Subject) -> Opened:
+    """What the config names, which must still be what was pinned when the run began."""
+    opened = open_config(config.model_dump_json())
+    for what, found, pinned in (
+        ("model", opened.source.digest, subject.model_digest),
+        ("evaluation data", opened.evaluated.fingerprint, subject.eval_fingerprint),
+    ):
+        if found != pinned:
+            raise QuantbenchError(
+                f"the {what} changed since the run began ({pinned[:12]} → {found[:12]})",
+                hint="Start again in a new run folder.",
+            )
+    return opened
+
+
+def eval_indices(config: SweepConfig, opened: Opened) -> tuple[int, ...]:
+    """The rows to evaluate, by their place in the split."""
+    return sample_indices(
+        opened.evaluated.num_rows, config.max_eval_samples, config.sampling, config.seed
+    )
