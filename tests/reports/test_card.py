@@ -211,3 +211,8 @@ def test_reports_need_no_model_library(tmp_path: Path) -> None:
     assert (tmp_path / "README.md").exists()
     assert (tmp_path / "table.parquet").exists()
     assert (tmp_path / "plots" / "accuracy_speed-dark.svg").exists()
+
+
+def test_a_noise_floor_without_an_interval_is_not_called_valid() -> None:
+    text = card_of(with_few_rounds(sweep()))
+    assert "unknown: too few rounds" in text.split("## Noise floor")[1].split("## Method")[0]

@@ -7,6 +7,7 @@ from quantbench.core.summary import (
     ArmSummary,
     Failure,
     Latency,
+    Noise,
     SweepSummary,
 )
 from quantbench.reports.inert import group_inert, row_list
@@ -55,15 +56,19 @@ def noise_floor(summary: SweepSummary) -> str:
         return (
             "No second copy of the reference was timed: how equal equal files measure is not known."
         )
-    body = [
-        [cell_name(noise.cell), ratio(noise.ratio), "**no**" if noise.invalid else "yes"]
-        for noise in summary.noise
-    ]
+    body = [[cell_name(noise.cell), ratio(noise.ratio), _valid(noise)] for noise in summary.noise]
     return (
         "A second copy of ONNX Runtime fp32 was timed as if it were a configuration. Its time over "
         "the first copy's should be 1; differences of this size between rows mean nothing.\n\n"
         + table(["shape", "copy / copy [95 %]", "valid"], body)
     )
+
+
+def _valid(noise: Noise) -> str:
+    """Whether a session may be believed; without an interval nobody knows."""
+    if noise.ratio.low is None:
+        return "unknown: too few rounds"
+    return "**no**" if noise.invalid else "yes"
 
 
 def method(summary: SweepSummary) -> str:
