@@ -20,6 +20,7 @@ SPECIAL = 3
 
 def open_task(directory: Path, **task_args: Any) -> QuestionAnsweringRun:
     args = {"max_seq_length": 32, "doc_stride": 8} | task_args
+    args = {name: value for name, value in args.items() if value is not None}
     keys = {"question": "question", "context": "context"}
     return TASK.open(directory, args, keys, ("answers",), None)
 
@@ -69,7 +70,7 @@ class TestWindows:
         assert max(lengths) == 32
 
     def test_no_window_is_longer_than_the_model(self, reader_dir: Path) -> None:
-        run = open_task(reader_dir, max_seq_length=384)
+        run = open_task(reader_dir, max_seq_length=None)  # the default: 384
         lengths = [part.inputs["input_ids"].shape[1] for part in run.encode(row("stone " * 90))]
         assert max(lengths) == 48
 
@@ -271,9 +272,14 @@ class TestBadInput:
 
     def test_defaults_too_large_for_a_small_model_say_what_to_set(self, reader_dir: Path) -> None:
         with pytest.raises(UsageError, match="too large for windows of 48 tokens") as caught:
-            open_task(reader_dir, max_seq_length=384, doc_stride=128)
+            open_task(reader_dir, max_seq_length=None, doc_stride=None)
         assert "the model's limit; 384 was asked for" in str(caught.value)
         assert "try doc_stride: 16" in str(caught.value)
+
+    def test_a_window_longer_than_the_model_is_not_cut_in_silence(self, reader_dir: Path) -> None:
+        with pytest.raises(UsageError, match="the model takes at most 48 tokens") as caught:
+            open_task(reader_dir, max_seq_length=384)
+        assert "task_args.max_seq_length = 384" in str(caught.value)
 
     def test_a_model_without_its_tokenizer_is_refused(self, tmp_path: Path) -> None:
         # transformers makes up a tokenizer of five special tokens for such a directory.

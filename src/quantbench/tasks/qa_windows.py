@@ -38,7 +38,7 @@ def window_size(tokenizer: Tokenizer, max_seq_length: int, doc_stride: int) -> W
 
     Args:
         tokenizer: the model's.
-        max_seq_length: tokens in a window, at most; the model's limit caps it.
+        max_seq_length: tokens in a window, at most; a shorter limit of the model caps it.
         doc_stride: tokens that a window shares with the one before, as `run_qa` has it. (In
             Google's original BERT script a parameter of that name was the step instead.)
 

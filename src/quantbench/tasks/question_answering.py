@@ -198,10 +198,16 @@ class QuestionAnswering:
         """Load the tokenizer of a model directory. Answers are text: `label_names` has no part.
 
         Raises:
-            UsageError: the tokenizer is missing or unfit, or windows would not fit the model.
+            UsageError: the tokenizer is missing or unfit, or windows do not fit the model.
         """
         args = QuestionAnsweringArgs.model_validate(dict(task_args))
         tokenizer = load_tokenizer(model_dir)
+        limit = tokenizer.max_length
+        # The default stands for "as long as the model takes"; a length that was asked for is kept.
+        if "max_seq_length" in args.model_fields_set and limit and args.max_seq_length > limit:
+            message = f"the model takes at most {limit} tokens"
+            problem = Problem("task_args.max_seq_length", message, str(args.max_seq_length))
+            raise ConfigError("task_args", [problem])
         return QuestionAnsweringRun(
             tokenizer=tokenizer,
             size=window_size(tokenizer, args.max_seq_length, args.doc_stride),
