@@ -36,7 +36,7 @@ def make_artifacts(work: Work) -> dict[str, ArtifactOutcome]:
             calibration=calibration,
         )
         ranges[opset, calibration.model_dump_json()] = work.ask(
-            calibration_name(calibration), calibrate, TypeAdapter(RangesAnswer)
+            calibration_name(opset, calibration), calibrate, TypeAdapter(RangesAnswer)
         )
     for variant in plan.variants:
         scheme, export = variant.quantization, exported[variant.opset]

@@ -9,6 +9,7 @@ from quantbench import registry
 from quantbench.core.config import SweepConfig
 from quantbench.core.plan import Plan, Trial, calibrated_operators, make_plan, naive_evaluations
 from quantbench.core.quantization import Dynamic, Float32, Static, effective
+from quantbench.core.steps import steps
 from quantbench.core.vocabulary import DYNAMIC_OPERATORS, OPERATORS
 
 EXCLUSIONS = ["layernorm", "gelu", "residual", "gather", "softmax"]
@@ -203,3 +204,18 @@ def test_the_known_operators_are_those_of_the_installed_quantizer() -> None:
     known |= set(registry_module.IntegerOpsRegistry)
     assert set(OPERATORS) == known
     assert set(registry_module.IntegerOpsRegistry) == DYNAMIC_OPERATORS
+
+
+def test_every_step_of_a_sweep_has_a_name_of_its_own() -> None:
+    changes: dict[str, Any] = {
+        "framework_args": {},
+        "batch_sizes": [1, 4],
+        "benchmarked": {
+            "quantization_approach": ["dynamic", "static"],
+            "framework_args.opset": [11, 17],
+            "framework_args.optimization_level": [1, 99],
+            "calibration.num_calibration_samples": [10, 20],
+        },
+    }
+    found = [(step.stage, step.name) for step in steps(plan(**changes), config(**changes))]
+    assert len(set(found)) == len(found)

@@ -7,9 +7,19 @@ import pytest
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import Static
 from quantbench.graph.digest import graph_digest
-from quantbench.stages.calibrate import collect_ranges, load_ranges
+from quantbench.stages.calibrate import collect_ranges
 from quantbench.stages.quantize import quantize_model
 from tiny_models import KINDS, Models, samples
+
+
+def load_ranges(path: Path) -> dict[str, tuple[float, float]]:
+    """The ranges in a file that `collect_ranges` wrote: tensor name to smallest and largest."""
+    from onnxruntime.quantization.calibrate import load_tensors_data
+
+    return {
+        name: (float(np.min(data.lowest)), float(np.max(data.highest)))
+        for name, data in load_tensors_data(path).items()
+    }
 
 
 def test_the_range_of_an_input_is_its_smallest_and_largest_value(

@@ -145,6 +145,11 @@ class SweepConfig(Frozen):
         description="Parameters to sweep: name (dotted if nested) to the list of its values.",
     )
 
+    def is_calibrated(self) -> bool:
+        """Whether any row is static, so that samples are calibrated on."""
+        approaches = self.benchmarked.get("quantization_approach", (self.quantization_approach,))
+        return "static" in approaches
+
     def quantization(self) -> Dynamic | Static:
         """The quantization scheme that the top-level parameters describe."""
         if self.quantization_approach == "dynamic":

@@ -266,8 +266,7 @@ def _inert_for_all(config: SweepConfig, task: TaskSpec) -> list[Inert]:
         inert.append(
             Inert(parameter="input_lengths", value=repr(list(config.input_lengths)), reason=reason)
         )
-    approaches = config.benchmarked.get("quantization_approach", (config.quantization_approach,))
-    is_calibrated = "static" in approaches
+    is_calibrated = config.is_calibrated()
     nothing = "no row is static: nothing is calibrated"
     if "calibration" in given and not is_calibrated:
         value = repr(config.calibration.model_dump(mode="json"))

@@ -38,7 +38,7 @@ def steps(plan: Plan, config: SweepConfig) -> tuple[Step, ...]:
     return (
         _guessed("prepare", "model and data"),
         *(_guessed("export", f"opset {opset}") for opset in opsets),
-        *(_guessed("calibrate", calibration_name(item)) for _, item in plan.calibrations),
+        *(_guessed("calibrate", calibration_name(*item)) for item in plan.calibrations),
         *(_guessed("quantize", variant.id) for variant in quantized),
         *(Step("evaluate", arm.id, evaluation) for arm in plan.measured_arms),
         *(Step("time", cell.id, cell_seconds) for cell in plan.cells),
@@ -46,9 +46,9 @@ def steps(plan: Plan, config: SweepConfig) -> tuple[Step, ...]:
     )
 
 
-def calibration_name(calibration: Calibration) -> str:
-    """For example `minmax, 100 samples`."""
-    return f"{calibration.method}, {calibration.num_calibration_samples} samples"
+def calibration_name(opset: int, calibration: Calibration) -> str:
+    """For example `opset 11, minmax, 100 samples`."""
+    return f"opset {opset}, {calibration.method}, {calibration.num_calibration_samples} samples"
 
 
 def _guessed(stage: str, name: str) -> Step:

@@ -120,13 +120,3 @@ def _check_finite(ranges: TensorsData) -> None:
             f"the range of {len(broken)} activations is not finite, first {broken[0]}",
             hint="An attention mask of minus infinity does that; exclude softmax.",
         )
-
-
-def load_ranges(path: Path) -> dict[str, tuple[float, float]]:
-    """The ranges in a file that `collect_ranges` wrote: tensor name to smallest and largest."""
-    from onnxruntime.quantization.calibrate import load_tensors_data
-
-    return {
-        name: (float(np.min(data.lowest)), float(np.max(data.highest)))
-        for name, data in load_tensors_data(path).items()
-    }

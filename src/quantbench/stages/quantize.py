@@ -14,8 +14,7 @@ import onnx
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import Dynamic, Static
 from quantbench.core.results import NodeCounts
-from quantbench.graph.counts import default_opset, node_counts
-from quantbench.graph.digest import graph_digest
+from quantbench.graph.counts import node_counts
 from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
 
 
@@ -25,12 +24,9 @@ class QuantizeFacts:
 
     `nodes` by operator type that was to be quantized; `exclusion_matches` the number of nodes
     that each exclusion of the scheme describes in the exported graph, `exclusion_effects` the
-    number of those that would otherwise be quantized; `opset` and `graph_digest` of the quantized
-    file.
+    number of those that would otherwise be quantized.
     """
 
-    opset: int
-    graph_digest: str
     nodes: Mapping[str, NodeCounts]
     exclusion_matches: Mapping[str, int]
     exclusion_effects: Mapping[str, int]
@@ -78,8 +74,6 @@ def quantize_model(
         quantized = onnx.load(target)
         target.replace(output)
     return QuantizeFacts(
-        opset=default_opset(quantized),
-        graph_digest=graph_digest(quantized),
         nodes=node_counts(model, quantized, wanted, scheme.operators),
         exclusion_matches={name: len(names) for name, names in wanted.items()},
         exclusion_effects={name: len(names & in_question) for name, names in wanted.items()},

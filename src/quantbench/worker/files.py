@@ -178,16 +178,16 @@ def _check_inputs(task: TaskRun) -> list[Inputs]:
 def _artifact(key: str, path: Path, seconds: float, **facts: Any) -> store.Facts:
     import onnx
 
+    from quantbench.graph.counts import default_opset
     from quantbench.graph.digest import graph_digest
 
     model = onnx.load(path)
-    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     artifact = Artifact(
         key=key,
         num_bytes=path.stat().st_size,
         sha256=store.file_sha256(path),
         graph_digest=graph_digest(model),
-        opset=opset,
+        opset=default_opset(model),
         seconds=seconds,
         **facts,
     )

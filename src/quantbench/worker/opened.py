@@ -38,9 +38,8 @@ def open_config(config_json: str) -> Opened:
     check_architecture(source, task.spec)
     dataset = config.dataset
     evaluated = load_split(dataset, dataset.eval_split, "dataset.eval_split")
-    approaches = config.benchmarked.get("quantization_approach", (config.quantization_approach,))
     calibrated = None
-    if dataset.calibration_split is not None and "static" in approaches:
+    if dataset.calibration_split is not None and config.is_calibrated():
         calibrated = load_split(dataset, dataset.calibration_split, "dataset.calibration_split")
     run = task.open(
         source.directory,

@@ -11,6 +11,7 @@ from quantbench.core.results import Subject
 from quantbench.core.units import Prepared
 from quantbench.tasks.rows import check_references, naming_row
 from quantbench.worker.opened import Opened, eval_indices, open_config
+from quantbench.worker.reads import num_threads
 
 
 def prepare(config: SweepConfig) -> Prepared:
@@ -44,10 +45,9 @@ def prepare(config: SweepConfig) -> Prepared:
         calibration_num_rows=None if calibrated is None else calibrated.num_rows,
     )
     _check_samples(config, opened)
-    num_threads = config.num_threads or cpu.allowed_cores
     splits = [opened.evaluated, *([] if calibrated is None else [calibrated])]
     notes = dict.fromkeys([*source.notes, *(note for split in splits for note in split.notes)])
-    found = environment.read_environment(num_threads)
+    found = environment.read_environment(num_threads(config))
     return Prepared(subject=subject, environment=found, notes=tuple(notes))
 
 
