@@ -85,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     init.epilog = _INIT_EPILOG
     init.formatter_class = argparse.RawDescriptionHelpFormatter
     init.add_argument(
-        "model", metavar="MODEL", help="hub name, local directory in transformers layout, bundled:…"
+        "model",
+        metavar="MODEL",
+        help="hub name, local directory in transformers layout, ONNX file, bundled:…",
     )
     init.add_argument(
         "--dataset",

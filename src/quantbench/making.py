@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
-from quantbench.core.plan import Plan, calibrated_operators
+from quantbench.core.plan import Plan, Variant, calibrated_operators
 from quantbench.core.quantization import Float32, Static
 from quantbench.core.results import ArtifactOutcome, Failed
 from quantbench.core.steps import calibration_name
@@ -20,9 +20,8 @@ def make_artifacts(work: Work) -> dict[str, ArtifactOutcome]:
     ranges: dict[tuple[int, str], Ranges | Failed] = {}
     made: dict[str, ArtifactOutcome] = {}
     for opset in dict.fromkeys(variant.opset for variant in plan.variants):
-        unit = ExportUnit(
-            config=work.config, subject=subject, opset=opset, levels=_levels(plan, opset)
-        )
+        levels = _levels(plan, Variant(opset=opset, quantization=Float32()))
+        unit = ExportUnit(config=work.config, subject=subject, opset=opset, levels=levels)
         exported[opset] = work.ask(f"opset {opset}", unit, outcome)
     for opset, calibration in plan.calibrations:
         export = exported[opset]
@@ -55,16 +54,13 @@ def make_artifacts(work: Work) -> dict[str, ArtifactOutcome]:
             variant=variant,
             exported_key=export.key,
             ranges_key=None if found is None else found.key,
-            levels=_levels(plan, variant.opset),
+            levels=_levels(plan, variant),
         )
         made[variant.id] = work.ask(variant.id, quantize, outcome)
     return made
 
 
-def _levels(plan: Plan, opset: int) -> tuple[int, ...]:
-    levels = {
-        arm.optimization_level
-        for arm in plan.arms
-        if arm.variant is not None and arm.variant.opset == opset
-    }
+def _levels(plan: Plan, variant: Variant) -> tuple[int, ...]:
+    """The optimization levels that a file is opened with."""
+    levels = {arm.optimization_level for arm in plan.arms if arm.variant == variant}
     return tuple(sorted(level for level in levels if level is not None))

@@ -51,17 +51,17 @@ def evaluate_arms(work: Work, artifacts: dict[str, ArtifactOutcome]) -> dict[str
 def time_cells(work: Work, results: dict[str, ArmResult]) -> None:
     """Time all distinct models against each other, cell by cell; keeps what is there already."""
     runnable = [arm_id for arm_id, result in results.items() if _is_runnable(result)]
-    references = [arm_id for arm_id in runnable if results[arm_id].arm.role == "reference"]
+    reference_id = _reference_id(results)
     for cell in work.plan.cells:
         if _is_timed([results[arm_id] for arm_id in runnable], cell):
             continue
         answer: CellTimings | Failed
-        if references:
+        if reference_id is not None:
             unit = TimeUnit(
                 config=work.config,
                 subject=work.prepared.subject,
                 cell=cell,
-                reference_id=references[0],
+                reference_id=reference_id,
                 arms=tuple((results[arm_id].arm, _key(results[arm_id])) for arm_id in runnable),
                 num_threads=work.prepared.environment.num_threads,
             )
@@ -71,6 +71,19 @@ def time_cells(work: Work, results: dict[str, ArmResult]) -> None:
         for arm_id in runnable:
             results[arm_id] = _with_timing(results[arm_id], cell, answer)
             work.run.write_arm(results[arm_id])
+
+
+def _reference_id(results: dict[str, ArmResult]) -> str | None:
+    """The arm that is run first and last in every round; None if no reference has a file.
+
+    A given ONNX file is both the original and, at the same level, the reference: one process.
+    """
+    for result in results.values():
+        if result.arm.role == "reference":
+            measured = results[result.same_as or result.arm.id]
+            if _is_runnable(measured):
+                return measured.arm.id
+    return None
 
 
 def _evaluate(work: Work, arm: Arm, artifact: ArtifactOutcome | None) -> EvaluationOutcome:

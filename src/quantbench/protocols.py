@@ -48,7 +48,15 @@ class Scored:
 
 
 class TaskRun(Protocol):
-    """A task that has loaded its tokenizer or processor, for one model and one dataset."""
+    """A task that has loaded its tokenizer or processor, for one model and one dataset.
+
+    `notes` are sentences that a reader of the results should see.
+    """
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How model and data were matched where that is not certain, for example."""
+        ...
 
     def encode(self, row: Mapping[str, Any]) -> Sequence[Encoded]:
         """Make the model inputs of one row: several where a context is longer than the model."""
@@ -87,6 +95,7 @@ class Task(Protocol):
         data_keys: Mapping[str, str],
         ref_keys: Sequence[str],
         label_names: Sequence[str] | None,
+        graph_inputs: Sequence[str] | None = None,
     ) -> TaskRun:
         """Load what encoding and decoding need from a model's directory.
 
@@ -96,6 +105,8 @@ class Task(Protocol):
             data_keys: the task's input names to columns.
             ref_keys: the reference columns.
             label_names: the dataset's class names in order, where its label column has them.
+            graph_inputs: the inputs of the ONNX file that the model was given as, which may be
+                fewer than its architecture takes; None for a model in transformers layout.
 
         Raises:
             UsageError: the model is not for this task, or labels do not match.

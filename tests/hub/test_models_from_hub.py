@@ -9,6 +9,7 @@ import pytest
 from machine import Machine
 
 from fake_hub import TOKEN, FakeHub
+from tiny_models import Models
 
 NAME = "owner/name"
 
@@ -311,3 +312,57 @@ class TestPickledWeights:
         other = changed(model_folder, tmp_path / "other", **{"model.safetensors": None})
         hub.add("model", NAME, other)
         assert "has weights only as tf_model.h5, training_args.bin" in machine.refused_model(NAME)
+
+
+class TestAnOnnxFile:
+    """`owner/name/onnx/model.onnx`, with the config and the tokenizer from the root."""
+
+    FILE = f"{NAME}/onnx/model.onnx"
+
+    @pytest.fixture
+    def onnx_folder(self, models: Models, model_folder: Path, tmp_path: Path) -> Path:
+        weights = {"onnx/model.onnx": models.exported("distilbert", 14).read_bytes()}
+        return changed(model_folder, tmp_path / "onnx-model", **weights)
+
+    def test_it_comes_with_its_config_and_without_the_weights_for_pytorch(
+        self, hub: FakeHub, machine: Machine, onnx_folder: Path
+    ) -> None:
+        commit = hub.add("model", NAME, onnx_folder)
+        found = machine.model(self.FILE)
+        assert (found["name"], found["revision"]) == (self.FILE, commit)
+        assert found["files"] == ["README.md", "config.json", "tokenizer_config.json", "vocab.txt"]
+        assert hub.asked("model.safetensors") == 0
+
+    def test_it_is_found_again_offline(
+        self, hub: FakeHub, machine: Machine, onnx_folder: Path
+    ) -> None:
+        hub.add("model", NAME, onnx_folder)
+        online = machine.model(self.FILE)
+        offline = machine.model(self.FILE, offline=True)
+        assert (offline["digest"], offline["revision"]) == (online["digest"], online["revision"])
+
+    def test_a_cache_with_only_the_weights_for_pytorch_lacks_it(
+        self, hub: FakeHub, machine: Machine, onnx_folder: Path
+    ) -> None:
+        hub.add("model", NAME, onnx_folder)
+        machine.model(NAME)
+        said = machine.refused_model(self.FILE, offline=True)
+        assert "lacks onnx/model.onnx" in said
+        assert "hf download owner/name" in said
+
+    def test_a_file_that_is_not_there_is_told_what_is(
+        self, hub: FakeHub, machine: Machine, onnx_folder: Path
+    ) -> None:
+        hub.add("model", NAME, onnx_folder)
+        said = machine.refused_model(f"{NAME}/onnx/other.onnx")
+        assert "owner/name has no such file" in said
+        assert "Its ONNX files: onnx/model.onnx" in said
+
+    def test_a_revision_is_honoured(
+        self, hub: FakeHub, machine: Machine, onnx_folder: Path
+    ) -> None:
+        old = hub.add("model", NAME, onnx_folder, refs=("v1",))
+        assert machine.model(self.FILE, "v1")["revision"] == old
+
+    def test_a_name_cannot_lead_out_of_the_repository(self, machine: Machine) -> None:
+        assert "must not hold .." in machine.refused_model(f"{NAME}/../other/model.onnx")

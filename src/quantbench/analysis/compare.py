@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quantbench.analysis import accuracy, timing
 from quantbench.analysis.facts import Facts
-from quantbench.analysis.failures import ORIGINAL, failures, failures_of_others
+from quantbench.analysis.failures import failures, failures_of_others
 from quantbench.analysis.idle import idle_in_graph
 from quantbench.analysis.published import summarize_published
 from quantbench.core import stats
@@ -58,9 +58,12 @@ def summarize(result: SweepResult, task: TaskSpec) -> SweepSummary:
         metric_names=tuple(names),
         cells=plan.cells,
         rows=_rows(facts),
+        original_name=facts.original_name,
         original=_arm_summary(facts, ORIGINAL_ID, None),
         references=tuple(
-            _arm_summary(facts, arm.id, arm.id) for arm in plan.arms if arm.role == "reference"
+            _arm_summary(facts, arm.id, arm.id)
+            for arm in plan.arms
+            if arm.role == "reference" and facts.resolve(arm.id) != ORIGINAL_ID
         ),
         noise=_noise(facts),
         inert=plan.inert,
@@ -79,7 +82,7 @@ def _rows(facts: Facts) -> tuple[RowSummary, ...]:
             status="refused",
             refused=row.refused,
             inert=inert,
-            reference_id=row.reference_id,
+            reference_id=row.reference_id and facts.resolve(row.reference_id),
         )
         if row.arm_id is None or row.reference_id is None:
             rows.append(base)
@@ -116,7 +119,7 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
     if artifact is None and measured and isinstance(measured.artifact, Artifact):
         artifact = measured.artifact
     level = facts.plan.arm(arm_id).optimization_level
-    same = arm_id == ORIGINAL_ID
+    same = facts.resolve(arm_id) == ORIGINAL_ID
     return ArmSummary(
         id=facts.resolve(arm_id),
         metrics=(
@@ -147,9 +150,9 @@ def _cell(facts: Facts, arm_id: str, reference_id: str | None, cell: Cell) -> Ce
     speedup = facts.ratio(ORIGINAL_ID, arm_id, cell)
     over_reference = facts.ratio(reference_id, arm_id, cell)
     timed = isinstance(found, Timing)
-    if timed and arm_id == ORIGINAL_ID:
+    if timed and facts.resolve(arm_id) == ORIGINAL_ID:
         speedup = SAME
-    elif timed and reference_id and facts.resolve(arm_id) == facts.resolve(reference_id):
+    if timed and reference_id and facts.resolve(arm_id) == facts.resolve(reference_id):
         over_reference = SAME
     # A file against itself is 1 by definition: its width says nothing of what was measured.
     ratios = [item for item in (speedup, over_reference) if item is not None and not item.shared]
@@ -166,17 +169,20 @@ def _cell(facts: Facts, arm_id: str, reference_id: str | None, cell: Cell) -> Ce
         runtime_speedup=facts.ratio(ORIGINAL_ID, reference_id, cell) if reference_id else None,
         half_width=half_width,
         unresolved=bool(ratios) and (half_width is None or half_width > precision),
-        missing=_missing(found, original),
+        missing=_missing(found, original, facts.original_name),
     )
 
 
-def _missing(found: Timing | Failed | None, original: Timing | Failed | None) -> str | None:
+def _missing(
+    found: Timing | Failed | None, original: Timing | Failed | None, original_name: str
+) -> str | None:
     if found is None:
         return "not timed"
     if isinstance(found, Failed):
         return found.error
     if not isinstance(original, Timing):
-        return f"{ORIGINAL} was not timed" if original is None else f"{ORIGINAL}: {original.error}"
+        error = " was not timed" if original is None else f": {original.error}"
+        return f"{original_name}{error}"
     return None
 
 
@@ -189,7 +195,8 @@ def _noise(facts: Facts) -> tuple[Noise, ...]:
     copies = [
         item
         for item in found.timings
-        if isinstance(item, Timing) and f"{item.reference_id}-twin" == found.arm.id
+        if isinstance(item, Timing)
+        and item.reference_id == facts.resolve(found.arm.id.removesuffix("-twin"))
     ]
     pairs = [(copy, facts.anchor(copy)) for copy in copies]
     floors = [timing.noise(c.cell, a, c) for c, a in pairs if a is not None]

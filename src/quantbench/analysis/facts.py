@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from quantbench.analysis import timing
 from quantbench.core import stats
-from quantbench.core.plan import Cell, Plan
+from quantbench.core.plan import ORIGINAL_ID, Cell, Plan
 from quantbench.core.results import (
     ArmResult,
     Evaluation,
@@ -15,7 +15,7 @@ from quantbench.core.results import (
     TimingFailed,
 )
 from quantbench.core.specs import MetricSpec
-from quantbench.core.summary import Ratio
+from quantbench.core.summary import GIVEN_FILE, PYTORCH_EAGER, Ratio
 
 
 class Facts:
@@ -32,6 +32,11 @@ class Facts:
         self.plan = plan
         self.metrics = metrics
         self._arms = arms
+
+    @property
+    def original_name(self) -> str:
+        """What speed-ups are over: PyTorch eager, or the ONNX file that was given as the model."""
+        return PYTORCH_EAGER if self.plan.arm(ORIGINAL_ID).variant is None else GIVEN_FILE
 
     def own(self, arm_id: str) -> ArmResult | None:
         """The result of exactly that arm; None if it was never run."""

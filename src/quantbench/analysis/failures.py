@@ -9,7 +9,6 @@ from quantbench.core.plan import ORIGINAL_ID, Cell
 from quantbench.core.results import Failed, TimingFailed
 from quantbench.core.summary import CellSummary, Failure
 
-ORIGINAL = "PyTorch eager"
 REFERENCE = "ONNX Runtime fp32"
 _NOT_RUN = "it has not been run"
 _RUN_AGAIN = "Run again."
@@ -75,7 +74,7 @@ def _failures_of(facts: Facts, arm_id: str, cell: Cell | None) -> list[Failure]:
     if not felt:
         error = "it was not timed together with this row"
         felt = [Failure(stage="time", error=error, hint=_RUN_AGAIN, cell=cell)]
-    name = ORIGINAL if arm_id == ORIGINAL_ID else REFERENCE
+    name = facts.original_name if arm_id == ORIGINAL_ID else REFERENCE
     return [item.model_copy(update={"of": name}) for item in felt]
 
 

@@ -65,7 +65,7 @@ def accuracy_speed_points(summary: SweepSummary, place: int | None = None) -> tu
         for arm in summary.references
     ]
     original = Point(
-        label="PyTorch eager",
+        label=summary.original_name,
         kind="original",
         source=("original", None),
         speedup=1.0,

@@ -8,6 +8,7 @@ from quantbench.core.plan import Cell
 from quantbench.core.results import PublishedRow, PublishedTiming, SweepResult
 from quantbench.core.specs import TaskSpec
 from quantbench.core.summary import (
+    PYTORCH_EAGER,
     ArmSummary,
     CellSummary,
     Latency,
@@ -31,6 +32,7 @@ def summarize_published(result: SweepResult, task: TaskSpec) -> SweepSummary:
     return SweepSummary(
         method_version=METHOD_VERSION,
         measured=False,
+        original_name=PYTORCH_EAGER,
         primary_metric=names[0],
         metric_names=names,
         cells=tuple(_cell(timing) for timing in rows[0].timings),

@@ -29,6 +29,7 @@ def _each_once(values: tuple[Value, ...]) -> tuple[Value, ...]:
 
 EachOnce = AfterValidator(_each_once)
 
+ONNX_SUFFIX = ".onnx"
 MIN_OPSET = 11
 MAX_OPSET = 20
 
@@ -91,7 +92,10 @@ class SweepConfig(Frozen):
 
     task: NonEmptyStr = Field(description="question-answering or image-classification.")
     model_name_or_path: NonEmptyStr = Field(
-        description="Hub name, local directory in transformers layout, or bundled:NAME."
+        description=(
+            "Hub name, local directory in transformers layout, bundled:NAME, or an ONNX file with "
+            "its config.json (./dir/model.onnx, or owner/name/onnx/model.onnx on the hub)."
+        )
     )
     model_revision: NonEmptyStr | None = Field(None, description="Git revision on the hub.")
     dataset: DatasetConfig
@@ -144,6 +148,10 @@ class SweepConfig(Frozen):
         default_factory=dict,
         description="Parameters to sweep: name (dotted if nested) to the list of its values.",
     )
+
+    def is_onnx_file(self) -> bool:
+        """Whether the model is given as an ONNX file, so that nothing is exported."""
+        return self.model_name_or_path.endswith(ONNX_SUFFIX)
 
     def is_calibrated(self) -> bool:
         """Whether any row is static, so that samples are calibrated on."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
-from quantbench.core.config import SWEEPABLE, SweepConfig
+from quantbench.core.config import ONNX_SUFFIX, SWEEPABLE, SweepConfig
 from quantbench.core.config_problems import (
     shape_problems,
     shown,
@@ -98,6 +98,9 @@ def benchmarked_problems(data: Json, catalog: Catalog) -> list[Problem]:
                 )
             )
             continue
+        if name == "framework_args.opset" and _is_onnx_file(data):
+            message = "cannot be swept: the opset is that of the given ONNX file"
+            problems.append(Problem(path, message))
         if _is_set(data, name):
             problems.append(Problem(path, "is both fixed and swept: keep one of the two"))
         if not isinstance(values, list):
@@ -116,6 +119,11 @@ def benchmarked_problems(data: Json, catalog: Catalog) -> list[Problem]:
             if value in values[:n]:
                 problems.append(Problem(item, "is in the list twice", shown(value)))
     return problems
+
+
+def _is_onnx_file(data: Json) -> bool:
+    model = data.get("model_name_or_path")
+    return isinstance(model, str) and model.endswith(ONNX_SUFFIX)
 
 
 def _why_not_sweepable(name: str) -> str:

@@ -27,6 +27,8 @@ from quantbench.core.specs import TaskSpec
 
 ORIGINAL_ID = "original"
 REFERENCE_FRAMEWORK = "onnxruntime"
+# What ONNX Runtime does if it is told nothing.
+DEFAULT_LEVEL = 99
 
 Role = Literal["original", "reference", "reference_twin", "row"]
 
@@ -49,8 +51,8 @@ class Variant(Frozen):
 class Arm(Frozen):
     """One model in one runtime: what is evaluated, and timed in a process of its own.
 
-    `variant` is None for the original, which PyTorch runs eagerly. A `reference_twin` is a
-    second copy of the reference: the ratio of the two shows the noise floor.
+    `variant` is None for what PyTorch runs eagerly. A `reference_twin` is a second copy of the
+    reference: the ratio of the two shows the noise floor.
     """
 
     id: str
@@ -141,13 +143,7 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
 
     rows: list[Row] = []
     arms: dict[str, Arm] = {}
-    original = Arm(
-        id=ORIGINAL_ID,
-        role="original",
-        framework="pytorch",
-        variant=None,
-        optimization_level=None,
-    )
+    original = _original(config)
     arms[original.id] = original
     references = {
         (row.framework_args.opset, row.framework_args.optimization_level): None for row in settings
@@ -230,6 +226,25 @@ def _arm(role: Role, framework: str, variant: Variant, level: int) -> Arm:
         framework=framework,
         variant=variant,
         optimization_level=level,
+    )
+
+
+def _original(config: SweepConfig) -> Arm:
+    """The model as it is without quantization: in PyTorch, or the ONNX file that was given."""
+    if config.is_onnx_file():
+        return Arm(
+            id=ORIGINAL_ID,
+            role="original",
+            framework=REFERENCE_FRAMEWORK,
+            variant=Variant(opset=config.framework_args.opset, quantization=Float32()),
+            optimization_level=DEFAULT_LEVEL,
+        )
+    return Arm(
+        id=ORIGINAL_ID,
+        role="original",
+        framework="pytorch",
+        variant=None,
+        optimization_level=None,
     )
 
 

@@ -205,9 +205,14 @@ class Environment(Frozen):
 
 
 class Subject(Frozen):
-    """The model and the data, pinned: digests and counts of what was really used."""
+    """The model and the data, pinned: digests and counts of what was really used.
+
+    `model_id` and `dataset_id` are the names on the hub today, None for what is not from there.
+    `notes` are sentences that a reader of the results should see.
+    """
 
     model_name_or_path: str
+    model_id: str | None = None
     model_revision: str | None
     model_digest: str
     model_type: str
@@ -215,12 +220,14 @@ class Subject(Frozen):
     num_parameters: int
     license: str | None
     dataset_path: str
+    dataset_id: str | None = None
     dataset_revision: str | None
     eval_fingerprint: str
     eval_num_rows: int
     num_eval_samples: int
     calibration_fingerprint: str | None
     calibration_num_rows: int | None
+    notes: tuple[str, ...] = ()
 
 
 class Spent(Frozen):

@@ -30,7 +30,8 @@ class TaskSpec:
     """What is fixed for a task.
 
     `data_keys` are the names that `dataset.data_keys` must map to columns; `num_ref_keys` the
-    number of reference columns. `auto_class` and `architecture_suffix` name the model head.
+    number of reference columns. `auto_class` and `architecture_suffix` name the model head,
+    `output_names` the outputs that are read.
     """
 
     name: str
@@ -40,6 +41,7 @@ class TaskSpec:
     uses_input_length: bool
     auto_class: str
     architecture_suffix: str
+    output_names: tuple[str, ...] = ()
     args: type[Frozen] = NoArgs
 
     def metric(self, name: str) -> MetricSpec:

@@ -11,6 +11,10 @@ from quantbench.core.plan import Cell
 from quantbench.core.quantization import Inert
 from quantbench.core.results import NodeCounts
 
+# What drops and speed-ups are over.
+PYTORCH_EAGER = "PyTorch eager"
+GIVEN_FILE = "the given ONNX file"
+
 Status = Literal["measured", "shared", "partial", "refused", "failed"]
 
 
@@ -75,7 +79,7 @@ class Latency(Frozen):
 
 
 class CellSummary(Frozen):
-    """One arm in one cell beside the original (PyTorch eager) and its reference.
+    """One arm in one cell beside the original and its reference.
 
     `speedup` = original / arm, `quantization_speedup` = reference / arm, `runtime_speedup` =
     original / reference. `half_width` is the wider one of the first two's relative half-widths,
@@ -174,12 +178,14 @@ class Noise(Frozen):
 class SweepSummary(Frozen):
     """Everything derived from one sweep.
 
-    `measured` is False for an imported card, which has means without intervals. `inert` holds
-    what changes nothing in any row.
+    `original_name` says what drops and speed-ups are over: PyTorch eager, or the given ONNX file.
+    `references` are those that are not the original itself. `measured` is False for an imported
+    card, which has means without intervals. `inert` holds what changes nothing in any row.
     """
 
     method_version: str
     measured: bool
+    original_name: str
     primary_metric: str
     metric_names: tuple[str, ...]
     cells: tuple[Cell, ...]
@@ -204,4 +210,6 @@ class SweepSummary(Frozen):
         """The reference of that id; the first one for None."""
         if arm_id is None:
             return self.references[0] if self.references else None
+        if self.original is not None and self.original.id == arm_id:
+            return self.original
         return next((arm for arm in self.references if arm.id == arm_id), None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantbench.core.config import ONNX_SUFFIX
 from quantbench.core.errors import UsageError
 from quantbench.data import hub, model_files
 from quantbench.data.hub_errors import DamagedFileError, explain
@@ -36,11 +38,75 @@ def download(given: str, revision: str | None) -> Download:
         UsageError: not a hub name, no such model or revision, no access, no connection, or a
             download that failed: no file that is incomplete is kept.
     """
+
+    def fetch(pinned: hub.Pin) -> Path:
+        directory = _fetch(where, revision, pinned, model_files.SAFE_PATTERNS)
+        if not model_files.weight_files(model_files.file_names(directory)):
+            directory = _fetch(where, revision, pinned, model_files.PICKLED_PATTERNS)
+        return directory
+
+    where = f"{PARAMETER} = {given}"
+    found = _download(where, given, revision, fetch)
+    _check_format(found.name, found.directory)
+    return found
+
+
+def download_onnx(given: str, file: str, revision: str | None) -> Download:
+    """Download an ONNX file with what belongs to it, or find it in the hub's cache.
+
+    Args:
+        given: a name on the hub, old or today's.
+        file: the path of the ONNX file in the repository.
+        revision: branch, tag or commit; None for the default branch.
+
+    Raises:
+        UsageError: as `download`; or the repository has no such file.
+    """
+    where = f"{PARAMETER} = {given}/{file}"
+    folder = file.rpartition("/")[0]
+    beside = [f"{folder}/{pattern}" for pattern in model_files.COMMON_PATTERNS] if folder else []
+    patterns = (
+        *(file, f"{file}_data", f"{file}_data_*", f"{file}.data"),
+        *model_files.COMMON_PATTERNS,
+        *beside,
+    )
+    found = _download(
+        where, given, revision, lambda pinned: _fetch(where, revision, pinned, patterns)
+    )
+    if not (found.directory / file).is_file():
+        listed = [name for name in _listed(found) if name.endswith(ONNX_SUFFIX)]
+        if file in listed:
+            command = hub.download_command("model", found.name, found.commit)
+            raise UsageError(
+                f"{where}: the hub cannot be reached, and its cache lacks {file}",
+                hint=f"Once online: {command}",
+            )
+        raise UsageError(
+            f"{where}: {found.name} has no such file",
+            hint=f"Its ONNX files: {', '.join(listed)}." if listed else "It has no ONNX file.",
+        )
+    return found
+
+
+def _listed(found: Download) -> tuple[str, ...]:
+    """What the hub said is in the repository at that commit; nothing if it never did."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        tree = get_cached_repo_tree(found.name, revision=found.commit)
+    except CachedRepoTreeNotFoundError:
+        return ()
+    return tuple(sorted(entry.path for entry in tree))
+
+
+def _download(
+    where: str, given: str, revision: str | None, fetch: Callable[[hub.Pin], Path]
+) -> Download:
     import httpx2
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
 
-    where = f"{PARAMETER} = {given}"
     try:
         validate_repo_id(given)
     except HFValidationError:
@@ -52,9 +118,7 @@ def download(given: str, revision: str | None) -> Download:
     try:
         pinned = hub.pin("model", given, revision)
         name = pinned.name
-        directory = _fetch(where, revision, pinned, model_files.SAFE_PATTERNS)
-        if not model_files.weight_files(model_files.file_names(directory)):
-            directory = _fetch(where, revision, pinned, model_files.PICKLED_PATTERNS)
+        directory = fetch(pinned)
     except (OSError, httpx2.HTTPError) as error:
         found = explain(error, "model", name, revision)
         if found is None:
@@ -64,7 +128,6 @@ def download(given: str, revision: str | None) -> Download:
             ) from error
         subject = where if found.about == "name" else f"model_revision = {revision}"
         raise UsageError(f"{subject}: {found.message}", hint=found.hint) from None
-    _check_format(name, directory)
     notes = pinned.notes
     if pinned.unreachable is not None:
         cached = f"{name} is what the cache holds, commit {directory.name}"

@@ -42,15 +42,16 @@ UNUSABLE_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 
 
 def select(names: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
-    """The names that match one of the patterns, sorted; names in sub-directories never do."""
+    """The names that match one of the patterns, sorted.
+
+    A name in a sub-directory matches only patterns that are as deep.
+    """
     kept = tuple(patterns)
-    return tuple(
-        sorted(
-            name
-            for name in names
-            if "/" not in name and any(fnmatchcase(name, pattern) for pattern in kept)
-        )
-    )
+
+    def matches(name: str, pattern: str) -> bool:
+        return name.count("/") == pattern.count("/") and fnmatchcase(name, pattern)
+
+    return tuple(sorted(n for n in names if any(matches(n, pattern) for pattern in kept)))
 
 
 def file_names(directory: Path) -> tuple[str, ...]:

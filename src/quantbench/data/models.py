@@ -10,13 +10,15 @@ from typing import Any
 
 import yaml
 
+from quantbench.core.config import ONNX_SUFFIX
 from quantbench.core.errors import ConfigError, Problem, UsageError
 from quantbench.core.specs import TaskSpec
-from quantbench.data import model_files
+from quantbench.data import model_files, onnx_model
 from quantbench.data.bundled import PREFIX, bundled_directory
 from quantbench.data.hub import download_command
 from quantbench.data.hub_model import download
 from quantbench.data.names import is_explicit_path
+from quantbench.data.onnx_model import OnnxFile, find_onnx, read_onnx
 
 PARAMETER = "model_name_or_path"
 
@@ -28,7 +30,8 @@ class ModelSource:
     `name` is what the config gave, or today's name of a model that moved on the hub. `revision`
     is the commit on the hub, None for local and bundled models. `digest` is the SHA-256 of the
     files that matter (see `model_files.digest`). `num_parameters` counts the values of the weight
-    files. `config` is `config.json`. `notes` are sentences that the user should see.
+    files. `config` is `config.json`. `notes` are sentences that the user should see. `onnx` is the
+    ONNX file, if the model was given as one.
     """
 
     name: str
@@ -41,6 +44,12 @@ class ModelSource:
     architecture: str
     license: str | None
     notes: tuple[str, ...]
+    onnx: OnnxFile | None = None
+
+    @property
+    def repository(self) -> str:
+        """`name` without the path of a file in it: what the hub calls the model."""
+        return self.name if self.onnx is None else "/".join(self.name.split("/")[:2])
 
 
 def resolve_model(name_or_path: str, revision: str | None) -> ModelSource:
@@ -50,13 +59,17 @@ def resolve_model(name_or_path: str, revision: str | None) -> ModelSource:
     ones are taken if they hold nothing but tensors (see `pickled_weights`).
 
     Args:
-        name_or_path: `bundled:NAME`, a local directory, or a name on the hub.
+        name_or_path: `bundled:NAME`, a local directory, a name on the hub, or an ONNX file (see
+            `onnx_model.find_onnx`).
         revision: branch, tag or commit on the hub; None for the default branch.
 
     Raises:
         UsageError: there is no such model, it cannot be reached, or its files are not usable;
             the message names the file and says how to get it.
     """
+    if name_or_path.endswith(ONNX_SUFFIX):
+        given = find_onnx(name_or_path, revision)
+        return _read(given.name, given.directory, given.commit, given.notes, given.path)
     if name_or_path.startswith(PREFIX):
         directory = bundled_directory(name_or_path, PARAMETER) / "model"
         _refuse_revision(name_or_path, revision, "a model that comes with quantbench")
@@ -109,13 +122,20 @@ def _refuse_revision(name: str, revision: str | None, what: str) -> None:
         )
 
 
-def _read(name: str, directory: Path, commit: str | None, notes: tuple[str, ...]) -> ModelSource:
+def _read(
+    name: str,
+    directory: Path,
+    commit: str | None,
+    notes: tuple[str, ...],
+    onnx_file: Path | None = None,
+) -> ModelSource:
     if commit is None:
         hint = "A model in transformers layout has one: model.save_pretrained(directory)."
     else:
         hint = f"If the hub has one: {download_command('model', name, commit)}."
     config = _read_config(name, directory, hint)
-    _check_weights(name, directory, hint)
+    if onnx_file is None:
+        _check_weights(name, directory, hint)
     architectures = config.get("architectures")
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not isinstance(architectures, list) or not architectures:
@@ -124,17 +144,25 @@ def _read(name: str, directory: Path, commit: str | None, notes: tuple[str, ...]
             f"{name}: {directory / model_files.CONFIG_FILE} has no {missing}",
             hint="Save the model with its task's head: model.save_pretrained(directory).",
         )
+    onnx = None if onnx_file is None else read_onnx(onnx_file)
     return ModelSource(
         name=name,
         directory=directory,
         revision=commit,
-        digest=model_files.digest(directory),
-        num_parameters=model_files.num_parameters(directory),
+        digest=(
+            model_files.digest(directory)
+            if onnx is None
+            else onnx_model.digest(onnx.path, directory)
+        ),
+        num_parameters=(
+            model_files.num_parameters(directory) if onnx is None else onnx.num_parameters
+        ),
         config=config,
         model_type=model_type,
         architecture=str(architectures[0]),
         license=_license(directory / "README.md"),
         notes=notes,
+        onnx=onnx,
     )
 
 
@@ -167,6 +195,17 @@ def _check_weights(name: str, directory: Path, hint: str) -> None:
         )
     if model_files.weight_files(names):
         return
+    onnx_files = sorted(
+        path.relative_to(directory).as_posix()
+        for folder in (directory, directory / "onnx")
+        for path in folder.glob(f"*{ONNX_SUFFIX}")
+    )
+    if onnx_files:
+        raise UsageError(
+            f"{name}: there are no weights for PyTorch in {directory}",
+            hint=f"To start from an ONNX file, name it: {PARAMETER}: "
+            f"{name.rstrip('/')}/{onnx_files[0]}",
+        )
     unusable = model_files.select(names, model_files.UNUSABLE_WEIGHTS)
     if unusable:
         raise UsageError(

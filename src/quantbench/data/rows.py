@@ -55,6 +55,12 @@ class Split:
             raise ConfigError(self.location, [Problem("dataset", message)]) from None
         return row
 
+    def empty_rows(self, column: str, indices: Sequence[int]) -> tuple[int, ...]:
+        """Those of some rows whose value in a column is missing; nothing is decoded."""
+        table = self.rows.select_columns([column]).with_format("arrow")[list(indices)]
+        empty = table.column(0).is_null().to_pylist()
+        return tuple(index for index, missing in zip(indices, empty, strict=True) if missing)
+
     def without_images(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Some rows with the columns that cost nothing to decode, in the order of `indices`."""
         from datasets import Image

@@ -34,7 +34,8 @@ def what_rows_did(summary: SweepSummary) -> str:
     head += [f"{text(name)}: worse / better" for name in summary.metric_names]
     head.append("same answers")
     body = [_did(row_name(row), row.arm, summary) for row in summary.distinct_rows if row.arm]
-    references = [_did("fp32", arm, summary) for arm in summary.references]
+    given = [summary.original] if summary.original and summary.original.num_bytes else []
+    references = [_did("fp32", arm, summary) for arm in (*given, *summary.references)]
     return table(head, [*references, *body])
 
 
@@ -99,7 +100,7 @@ def latency_tables(summary: SweepSummary) -> str:
     head = ["", "p50, ms", "p90, ms", "p95, ms", "p99, ms", "forwards/s", "forwards timed"]
     rows = [(f"row {row.number}", row.arm) for row in summary.distinct_rows]
     for place, cell in enumerate(summary.cells):
-        arms = [("PyTorch eager", summary.original), *_named(summary), *rows]
+        arms = [(summary.original_name, summary.original), *_named(summary), *rows]
         body = [[name, *_latency(_at(arm, place))] for name, arm in arms if _at(arm, place)]
         blocks.append(details(cell_name(cell).capitalize(), table(head, body)))
     return "\n\n".join(blocks)
@@ -168,7 +169,7 @@ def _failed(summary: SweepSummary) -> list[str]:
         if row.arm is not None and row.shares_with is None:
             reasons += [_failure(item) for item in row.arm.failures if item.of is None]
         lines += [f"* row {row.number} ({configuration(row)}) {reason}" for reason in reasons]
-    for name, arm in [("PyTorch eager", summary.original), *_named(summary)]:
+    for name, arm in [(summary.original_name, summary.original), *_named(summary)]:
         own = [item for item in (arm.failures if arm else ()) if item.of is None]
         lines += [f"* {name} {_failure(failure)}" for failure in own]
     return lines

@@ -9,6 +9,7 @@ import yaml
 from quantbench.analysis.recommend import Recommendation
 from quantbench.core.results import SweepResult
 from quantbench.core.summary import ArmSummary, SweepSummary
+from quantbench.reports.wording import model_title
 
 # The name that the hub knows each framework's files by.
 LIBRARIES = {"onnxruntime": "onnx"}
@@ -27,11 +28,11 @@ def front_matter(result: SweepResult, summary: SweepSummary, recommendation: Rec
     # What comes from the hub always has a commit; an imported card names nothing else.
     subject, imported = result.subject, bool(result.published)
     if imported or (subject and subject.dataset_revision):
-        data["datasets"] = [config.dataset.path]
+        data["datasets"] = [(subject and subject.dataset_id) or config.dataset.path]
     data["metrics"] = list(summary.metric_names)
     data["tags"] = [tag for tag in (model_type, "quantized", "onnx") if tag]
     if imported or (subject and subject.model_revision):
-        data["base_model"] = config.model_name_or_path
+        data["base_model"] = (subject and subject.model_id) or config.model_name_or_path
         data["base_model_relation"] = "quantized"
     data["library_name"] = LIBRARIES.get(config.framework, config.framework)
     if subject and subject.license:
@@ -56,7 +57,8 @@ def _recommended(
 
 def _index(result: SweepResult, arm: ArmSummary, name: str) -> dict[str, Any]:
     dataset = result.config.dataset
-    described: dict[str, Any] = {"name": dataset.path, "type": dataset.path}
+    name_today = (result.subject and result.subject.dataset_id) or dataset.path
+    described: dict[str, Any] = {"name": name_today, "type": name_today}
     if dataset.name:
         described["config"] = dataset.name
     described["split"] = dataset.eval_split
@@ -64,7 +66,7 @@ def _index(result: SweepResult, arm: ArmSummary, name: str) -> dict[str, Any]:
     if revision:
         described["revision"] = revision
     return {
-        "name": result.config.model_name_or_path.rstrip("/").rsplit("/", 1)[-1],
+        "name": model_title(result.config.model_name_or_path),
         "results": [
             {
                 "task": {"type": result.config.task},

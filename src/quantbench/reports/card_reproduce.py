@@ -7,7 +7,7 @@ import yaml
 from quantbench.core.config import SweepConfig
 from quantbench.core.results import Environment, Subject, SweepResult, Timing
 from quantbench.reports.markdown import code, details, fence, table, text
-from quantbench.reports.wording import number, plural
+from quantbench.reports.wording import number, plural, sentence
 
 # The processor flags that decide which integer kernels run.
 _TELLING_FLAGS = (
@@ -109,9 +109,11 @@ def _machine(found: Environment) -> list[str]:
 def _subject(found: Subject) -> list[str]:
     lines = [
         f"* **Model**: {text(found.architecture)}, {found.num_parameters:,} parameters"
+        + _today(found.model_id, found.model_name_or_path)
         + (f", revision {code(found.model_revision)}" if found.model_revision else "")
         + f", digest {code(found.model_digest)}",
         f"* **Evaluation data**: {found.num_eval_samples:,} of {found.eval_num_rows:,} samples"
+        + _today(found.dataset_id, found.dataset_path)
         + (f", revision {code(found.dataset_revision)}" if found.dataset_revision else "")
         + f", fingerprint {code(found.eval_fingerprint)}",
     ]
@@ -120,4 +122,10 @@ def _subject(found: Subject) -> list[str]:
             f"* **Calibration data**: a split of {found.calibration_num_rows:,} samples, "
             f"fingerprint {code(found.calibration_fingerprint)}"
         )
-    return lines
+    return [*lines, *(f"* **Note**: {sentence(text(note))}" for note in found.notes)]
+
+
+def _today(name: str | None, given: str) -> str:
+    """What something is called on the hub today, if the config has an older name of it."""
+    moved = name is not None and not f"{given}/".startswith(f"{name}/")
+    return f", today called {code(name)}" if name is not None and moved else ""

@@ -14,6 +14,7 @@ from quantbench.reports.wording import (
     configuration,
     drop,
     megabytes,
+    model_title,
     number,
     overall_speedup,
     plural,
@@ -37,13 +38,13 @@ def summary_blocks(
         blocks.append(_advice(summary, recommendation))
         blocks += _steps(summary, recommendation)
     if accuracy_speed_points(summary):
-        alt = f"Drop in {summary.primary_metric} against speed-up over PyTorch eager"
+        alt = f"Drop in {summary.primary_metric} against speed-up over {summary.original_name}"
         blocks.append(picture(paths.PICTURE_STEM, alt))
     return blocks
 
 
 def _title(result: SweepResult) -> str:
-    name = result.config.model_name_or_path.rstrip("/").rsplit("/", 1)[-1]
+    name = model_title(result.config.model_name_or_path)
     return f"# {text(name)}, quantized for CPU"
 
 
@@ -57,6 +58,12 @@ def _tested(result: SweepResult, summary: SweepSummary) -> str:
         f"{what} of {code(config.model_name_or_path)} for {text(config.task)}, run by "
         f"{text(config.framework)} and compared with the original in PyTorch."
     ]
+    if config.is_onnx_file():
+        sentences = [
+            f"{what} of {code(config.model_name_or_path)} for {text(config.task)}, run by "
+            f"{text(config.framework)}. The original is the given ONNX file in ONNX Runtime, fp32, "
+            "with all optimizations; it was not compared with the PyTorch model that it came from."
+        ]
     if result.subject:
         count, total = result.subject.num_eval_samples, result.subject.eval_num_rows
         how = "drawn at random" if config.sampling == "random" else "the first ones"
@@ -82,7 +89,7 @@ def _advice(summary: SweepSummary, recommendation: Recommendation) -> str:
     if arm is not None and arm.speedup is not None and not arm.speedup.shared:
         metric = next((m for m in arm.metrics if m.name == recommendation.metric), None)
         where = " (geometric mean over all shapes)" if len(summary.cells) > 1 else ""
-        faster = f"It is {ratio(arm.speedup)} times as fast as PyTorch eager{where}"
+        faster = f"It is {ratio(arm.speedup)} times as fast as {summary.original_name}{where}"
         if metric is not None:
             faster += f", and {text(metric.name)} drops by {drop(metric)} points"
         lines.append(f"{faster}. Brackets are 95 % intervals.")
@@ -107,9 +114,10 @@ def _choice(summary: SweepSummary, recommendation: Recommendation) -> str:
     if recommendation.choice == "row":
         row = next(row for row in summary.rows if row.number == recommendation.row)
         return f"row {row.number}**: {configuration(row)}"
+    original = summary.original_name
     return {
         "reference": "keep fp32**, in ONNX Runtime",
-        "original": "keep the original**, in PyTorch",
+        "original": f"keep the original**, {original}",
         "none": "nothing**",
     }[recommendation.choice]
 
@@ -123,7 +131,7 @@ def _chosen(summary: SweepSummary, recommendation: Recommendation) -> ArmSummary
 
 
 def _steps(summary: SweepSummary, recommendation: Recommendation) -> list[str]:
-    """PyTorch eager, ONNX Runtime fp32, quantized: what each step gave."""
+    """Original, ONNX Runtime fp32 where that is not the original, quantized: each step's gain."""
     shown = [row for row in summary.distinct_rows if row.arm and row.arm.speedup]
     if recommendation.choice == "row":
         row = next(row for row in summary.rows if row.number == recommendation.row)
@@ -135,11 +143,11 @@ def _steps(summary: SweepSummary, recommendation: Recommendation) -> list[str]:
         name = f"quantized (row {row.number}, the fastest; not recommended)"
     else:
         return []
-    steps = [
-        ("PyTorch eager", summary.original),
-        ("ONNX Runtime fp32", summary.reference(row.reference_id)),
-        (name, row.arm),
-    ]
+    reference = summary.reference(row.reference_id)
+    steps = [(summary.original_name, summary.original)]
+    if reference is not summary.original:
+        steps.append(("ONNX Runtime fp32", reference))
+    steps.append((name, row.arm))
     first = cell_name(summary.cells[0])
     head = ["", "p50, ms", "speedup [95 %]"]
     if len(summary.cells) > 1:

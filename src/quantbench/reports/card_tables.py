@@ -51,7 +51,8 @@ def time_intro(result: SweepResult, summary: SweepSummary, task: TaskSpec) -> st
         return f"Time benchmarks were run for {args.duration:g} seconds per config."
     lines = [
         f"Time benchmarks were run for up to {args.duration:g} seconds per config, or until every "
-        f"ratio to the reference was known to ±{args.precision:.0%}. *Original* is PyTorch eager; "
+        f"ratio to the reference was known to ±{args.precision:.0%}. *Original* is "
+        f"{summary.original_name}; "
         "throughput is samples per measured second."
     ]
     if any(_lacks_interval(cell) for row in summary.rows if row.arm for cell in row.arm.cells):

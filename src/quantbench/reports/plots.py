@@ -68,7 +68,7 @@ def accuracy_speed_chart(
         for point in points
     )
     where = "over all shapes (geometric mean)" if len(summary.cells) > 1 and place is None else ""
-    x_title = f"times as fast as PyTorch eager {where}".strip()
+    x_title = f"times as fast as {summary.original_name} {where}".strip()
     return _chart(points, theme, advice.margin_points, x_title, summary.primary_metric)
 
 

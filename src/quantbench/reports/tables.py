@@ -25,7 +25,9 @@ Line = dict[str, JsonValue]
 
 _LATENCIES = ("original", "reference", "optimized")
 _RATIOS = ("speedup", "quantization_speedup", "runtime_speedup")
-_WORDS = frozenset({"trial_id", "status", "shares_with", "problem", "inert", "missing"})
+_WORDS = frozenset(
+    {"trial_id", "original_name", "status", "shares_with", "problem", "inert", "missing"}
+)
 _COUNTS = frozenset(
     {
         "row",
@@ -72,6 +74,7 @@ def _row(row: RowSummary, summary: SweepSummary) -> Line:
     line: Line = {
         "row": row.number,
         "trial_id": row.trial_id,
+        "original_name": summary.original_name,
         **{f"parameter.{name}": value for name, value in row.parameters.items()},
         "status": row.status,
         "shares_with": row.shares_with,

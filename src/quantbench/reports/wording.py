@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from quantbench.core.config import ONNX_SUFFIX
 from quantbench.core.plan import Cell
 from quantbench.core.summary import ArmSummary, CellSummary, MetricSummary, Ratio, RowSummary
 from quantbench.reports.markdown import code, literal
 
 NOTHING = "–"
+
+
+def model_title(name_or_path: str) -> str:
+    """A model's name without its owner or folders, nor those of a file in it."""
+    parts = name_or_path.rstrip("/").split("/")
+    if len(parts) > 1 and parts[-1].endswith(ONNX_SUFFIX):
+        parts = [part for part in parts[:-1] if part != "onnx"] or parts
+    return parts[-1]
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # Sums in another order differ by 1e-6 to 1e-4 of the largest output in float32; a wrong graph
 # (a constant that should depend on the input, a lost mask) by a tenth and more.
 TOLERANCE = 1e-3
-_MAX_BYTES = 2**31 - 2**24  # protobuf's limit, with room for the graph itself
+MOST_BYTES = 2**31 - 2**24  # protobuf's limit, with room for the graph itself
 _NEWER = "A newer opset has more operators, for more types: try framework_args.opset 17."
 
 
@@ -107,7 +107,7 @@ def _write(
     import torch
 
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
-    if num_bytes > _MAX_BYTES:
+    if num_bytes > MOST_BYTES:
         raise QuantbenchError(f"the model has {num_bytes / 1e9:.1f} GB; one file holds at most 2")
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in inputs.items()}
     with _captured() as said:

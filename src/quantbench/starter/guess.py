@@ -80,7 +80,7 @@ def guess_config(
         Entry("metrics", [metric.name for metric in task.metrics], f"all metrics of {task.name}"),
         *_max_eval_samples(evaluated),
         *_timing(task, limit),
-        _framework_args(),
+        _framework_args(model),
         _benchmarked(has_calibration=calibrated is not None),
     ]
     return tuple(entries)
@@ -215,13 +215,16 @@ def _timing(task: TaskSpec, limit: int | None) -> list[Entry]:
     return [*entries, Entry("time_benchmark_args", block=(duration,))]
 
 
-def _framework_args() -> Entry:
+def _framework_args(model: ModelSource) -> Entry:
     defaults = FrameworkArgs()
+    opset = Entry("opset", defaults.opset, "the default")
+    if model.onnx is not None:
+        opset = Entry("opset", model.onnx.opset, "that of the ONNX file")
     return Entry(
         "framework_args",
         above=("",),
         block=(
-            Entry("opset", defaults.opset, "the default"),
+            opset,
             Entry("optimization_level", defaults.optimization_level, "the default: all"),
         ),
     )

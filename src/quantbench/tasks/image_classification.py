@@ -15,7 +15,7 @@ from quantbench.core.errors import ConfigError, Problem, UsageError
 from quantbench.core.results import Prediction
 from quantbench.core.specs import MetricSpec, TaskSpec
 from quantbench.protocols import Array, Encoded, Inputs, Outputs, Scored
-from quantbench.tasks.labels import align_labels, class_names, label_id
+from quantbench.tasks.labels import align_labels, class_names, label_id, matched_by_number
 
 # Grey levels beyond 8 bits have no agreed brightness: Pillow would cut them off at 255.
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
@@ -36,6 +36,7 @@ class ImageClassificationRun:
     aligned: tuple[int, ...] | None
     image_column: str
     label_column: str
+    notes: tuple[str, ...] = ()
 
     def encode(self, row: Mapping[str, Any]) -> tuple[Encoded, ...]:
         """The image as `pixel_values`, float32 [1, 3, height, width].
@@ -159,6 +160,7 @@ class ImageClassification:
         uses_input_length=False,
         auto_class="AutoModelForImageClassification",
         architecture_suffix="ForImageClassification",
+        output_names=("logits",),
     )
 
     def open(
@@ -168,8 +170,11 @@ class ImageClassification:
         data_keys: Mapping[str, str],
         ref_keys: Sequence[str],
         label_names: Sequence[str] | None,
+        graph_inputs: Sequence[str] | None = None,
     ) -> ImageClassificationRun:
         """Load the image processor of a model directory and match the classes by name.
+
+        Image models have one input: `graph_inputs` changes nothing.
 
         The PIL processor is used where there is a choice, so that results do not depend on
         whether torchvision is installed.
@@ -201,12 +206,14 @@ class ImageClassification:
                 hint="A model with one output is for regression, which is another task.",
             )
         aligned = align_labels(label_names, id2label)
+        by_number = matched_by_number(label_names, id2label)
         run = ImageClassificationRun(
             processor=processor,
             id2label=class_names(label_names, id2label),
             aligned=aligned,
             image_column=data_keys["primary"],
             label_column=ref_keys[0],
+            notes=() if by_number is None else (by_number,),
         )
         _check_sizes(run, getattr(config, "num_channels", 3), model_dir)
         return run

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 
 from quantbench.core.errors import ConfigError, Problem
-
-_logger = logging.getLogger(__name__)
 
 REFERENCE_PARAMETER = "dataset.ref_keys[0]"
 _GENERIC = re.compile(r"label_?\d+", re.IGNORECASE)
@@ -23,7 +20,7 @@ def align_labels(
     Names are compared without regard to case, and to whether words are joined by blanks,
     hyphens or underscores. All names must occur on both sides. Where one side has no names
     (`LABEL_0`, ...), or both list the same names in the same order, numbers are kept; without
-    names that needs equal counts, and is logged.
+    names that needs equal counts, and `matched_by_number` says it.
 
     Args:
         dataset_names: class names in the order of their numbers, or None if the dataset has none.
@@ -45,11 +42,6 @@ def align_labels(
         return tuple(ids)
     if _is_generic(dataset_names) or _is_generic([id2label[number] for number in ids]):
         if len(ours) == len(theirs):
-            _logger.warning(
-                "classes are matched by number, as one side has no names: dataset %s; model %s",
-                _listed(dataset_names),
-                _listed(_names(id2label)),
-            )
             return tuple(ids)
         raise _mismatch("their numbers differ, and one side has no names", dataset_names, id2label)
     if len(set(ours)) < len(ours) or len(set(theirs)) < len(theirs):
@@ -58,6 +50,22 @@ def align_labels(
         raise _mismatch("the names differ", dataset_names, id2label)
     number_of = dict(zip(theirs, ids, strict=True))
     return tuple(number_of[name] for name in ours)
+
+
+def matched_by_number(
+    dataset_names: Sequence[str] | None, id2label: Mapping[int, str]
+) -> str | None:
+    """A note for the user where `align_labels` had to trust numbers, as one side has no names."""
+    if dataset_names is None:
+        return None
+    theirs = _names(id2label)
+    same = list(map(_normalize, dataset_names)) == list(map(_normalize, theirs))
+    if same or not (_is_generic(dataset_names) or _is_generic(theirs)):
+        return None
+    return (
+        f"classes are matched by number, as one side has no names: dataset {_listed(dataset_names)}"
+        f"; model {_listed(theirs)}"
+    )
 
 
 def class_names(dataset_names: Sequence[str] | None, id2label: Mapping[int, str]) -> dict[int, str]:

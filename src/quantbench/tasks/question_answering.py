@@ -68,6 +68,7 @@ class QuestionAnsweringRun:
     question_column: str
     context_column: str
     answers_column: str
+    notes: tuple[str, ...] = ()
 
     def encode(self, row: Mapping[str, Any]) -> tuple[Encoded, ...]:
         """One input per window: int64 arrays [1, length], unpadded.
@@ -184,6 +185,7 @@ class QuestionAnswering:
         uses_input_length=True,
         auto_class="AutoModelForQuestionAnswering",
         architecture_suffix="ForQuestionAnswering",
+        output_names=("start_logits", "end_logits"),
         args=QuestionAnsweringArgs,
     )
 
@@ -194,14 +196,17 @@ class QuestionAnswering:
         data_keys: Mapping[str, str],
         ref_keys: Sequence[str],
         label_names: Sequence[str] | None,
+        graph_inputs: Sequence[str] | None = None,
     ) -> QuestionAnsweringRun:
         """Load the tokenizer of a model directory. Answers are text: `label_names` has no part.
+
+        Of the model's inputs those are made that are among `graph_inputs`, if there are any.
 
         Raises:
             UsageError: the tokenizer is missing or unfit, or windows do not fit the model.
         """
         args = QuestionAnsweringArgs.model_validate(dict(task_args))
-        tokenizer = load_tokenizer(model_dir)
+        tokenizer = load_tokenizer(model_dir, graph_inputs)
         limit = tokenizer.max_length
         # The default stands for "as long as the model takes"; a length that was asked for is kept.
         if "max_seq_length" in args.model_fields_set and limit and args.max_seq_length > limit:

@@ -15,6 +15,7 @@ from quantbench.core.errors import ConfigError, Problem
 from quantbench.protocols import TaskRun
 
 _SHOWN = 5
+_TYPES = {str: "texts", int: "whole numbers", float: "numbers", list: "lists", dict: "records"}
 
 
 @contextmanager
@@ -28,6 +29,35 @@ def naming_row(number: int | str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(f"row {number} (the first is 0)", error.problems) from error
+
+
+def check_inputs(columns: Mapping[str, str], rows: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+    """Find values of the wrong kind before anything is run, which is cheap.
+
+    Args:
+        columns: the parameter that names it, to each column. Those that a row lacks are passed
+            over.
+        rows: each row's number and its columns; no value is missing.
+
+    Raises:
+        ConfigError: a column holds values of several types; the first few, and how many.
+    """
+    first: dict[str, type] = {}
+    problems: list[Problem] = []
+    for number, row in rows:
+        for parameter, column in columns.items():
+            if column not in row:
+                continue
+            kind = first.setdefault(column, type(row[column]))
+            if type(row[column]) is not kind:
+                message = (
+                    f"row {number}: the column {column} holds {row[column]!r:.80}, rows before it "
+                    f"hold {_TYPES.get(kind, kind.__name__)}: write all in one form"
+                )
+                problems.append(Problem(parameter, message))
+    if problems:
+        source = f"{len(problems)} values of mixed types (the first row is 0), shown here"
+        raise ConfigError(source, problems[:_SHOWN])
 
 
 def check_references(task: TaskRun, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> None:

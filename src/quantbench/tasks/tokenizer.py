@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,12 @@ class Tokenizer:
         return {name: values[name] for name in self.input_names}
 
 
-def load_tokenizer(model_dir: Path) -> Tokenizer:
+def load_tokenizer(model_dir: Path, graph_inputs: Sequence[str] | None = None) -> Tokenizer:
     """Load the tokenizer of a model directory.
+
+    Args:
+        model_dir: directory in transformers layout.
+        graph_inputs: the only inputs to make, of those that the model takes; None for all.
 
     Raises:
         UsageError: there is none, it has no fast form (which tells where tokens stand in the
@@ -108,7 +112,11 @@ def load_tokenizer(model_dir: Path) -> Tokenizer:
             # A tokenizer without a limit says 10^30.
             int(fast.model_max_length) if fast.model_max_length < 10**9 else None,
         ),
-        input_names=_input_names(fast, config),
+        input_names=tuple(
+            name
+            for name in _input_names(fast, config)
+            if graph_inputs is None or name in graph_inputs
+        ),
         ordinary_ids=ordinary,
     )
 

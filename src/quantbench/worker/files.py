@@ -32,13 +32,14 @@ CHECKED_SHAPES = ((1, 16), (2, 11), (3, 8))
 
 
 def export(unit: ExportUnit, root: Path) -> Artifact:
-    """Export the model, check it, and keep the file.
+    """Export the model, or take the ONNX file that was given; check it, and keep the file.
 
     Raises:
         QuantbenchError: the exporter failed, or the file differs from PyTorch or does not run.
     """
     from quantbench.stages.check import check_file
     from quantbench.stages.export import export_onnx
+    from quantbench.stages.given import take_onnx
 
     opened = opened_as_pinned(unit.config, unit.subject)
     spec = registry.task(unit.config.task).spec
@@ -55,16 +56,15 @@ def export(unit: ExportUnit, root: Path) -> Artifact:
     def build(folder: Path) -> store.Facts:
         started = time.perf_counter()
         path = folder / "model.onnx"
-        facts = export_onnx(opened.source.directory, spec.auto_class, unit.opset, samples, path)
+        given, difference = opened.source.onnx, None
+        if given is not None:
+            take_onnx(given.path, samples, path)
+        else:
+            facts = export_onnx(opened.source.directory, spec.auto_class, unit.opset, samples, path)
+            difference = facts.max_abs_difference
         seconds = time.perf_counter() - started
         executed = check_file(path, unit.levels, samples[0], num_threads(unit.config))
-        return _artifact(
-            key,
-            path,
-            seconds,
-            executed_nodes=executed,
-            max_abs_difference=facts.max_abs_difference,
-        )
+        return _artifact(key, path, seconds, executed_nodes=executed, max_abs_difference=difference)
 
     return Artifact.model_validate(store.make(root, key, build).facts)
 

@@ -47,6 +47,7 @@ def open_config(config_json: str) -> Opened:
         dataset.data_keys,
         dataset.ref_keys,
         evaluated.label_names(dataset.ref_keys[0]),
+        None if source.onnx is None else source.onnx.input_names,
     )
     return Opened(source, run, evaluated, calibrated)
 
@@ -64,6 +65,15 @@ def opened_as_pinned(config: SweepConfig, subject: Subject) -> Opened:
                 hint="Start again in a new run folder.",
             )
     return opened
+
+
+def calibration_indices(config: SweepConfig, num_rows: int) -> list[tuple[int, ...]]:
+    """The rows to calibrate on, for each number of samples that the config asks for."""
+    name = "calibration.num_calibration_samples"
+    counts = config.benchmarked.get(name, (config.calibration.num_calibration_samples,))
+    return [
+        sample_indices(num_rows, int(str(count)), config.sampling, config.seed) for count in counts
+    ]
 
 
 def eval_indices(config: SweepConfig, opened: Opened) -> tuple[int, ...]:

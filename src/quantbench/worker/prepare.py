@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from quantbench import environment, registry
-from quantbench.core.config import SweepConfig
+from quantbench.core.config import MAX_OPSET, MIN_OPSET, SweepConfig
 from quantbench.core.errors import ConfigError, Problem
 from quantbench.core.results import Subject
 from quantbench.core.units import Prepared
-from quantbench.tasks.rows import check_references, naming_row
-from quantbench.worker.opened import Opened, eval_indices, open_config
+from quantbench.data.rows import Split
+from quantbench.tasks.rows import check_inputs, check_references, naming_row
+from quantbench.worker.opened import Opened, calibration_indices, eval_indices, open_config
 from quantbench.worker.reads import num_threads
 
 
@@ -27,9 +30,11 @@ def prepare(config: SweepConfig) -> Prepared:
     wanted = config.backend_args.get("supported_instructions")
     environment.check_instructions(None if wanted is None else str(wanted), cpu.flags)
     opened = open_config(config.model_dump_json())
+    _check_onnx_file(config, opened)
     source, calibrated = opened.source, opened.calibrated
     subject = Subject(
         model_name_or_path=config.model_name_or_path,
+        model_id=None if source.revision is None else source.repository,
         model_revision=source.revision,
         model_digest=source.digest,
         model_type=source.model_type,
@@ -37,30 +42,81 @@ def prepare(config: SweepConfig) -> Prepared:
         num_parameters=source.num_parameters,
         license=source.license,
         dataset_path=config.dataset.path,
+        dataset_id=opened.evaluated.location if opened.evaluated.revision else None,
         dataset_revision=opened.evaluated.revision,
         eval_fingerprint=opened.evaluated.fingerprint,
         eval_num_rows=opened.evaluated.num_rows,
         num_eval_samples=len(eval_indices(config, opened)),
         calibration_fingerprint=None if calibrated is None else calibrated.fingerprint,
         calibration_num_rows=None if calibrated is None else calibrated.num_rows,
+        notes=opened.task.notes,
     )
     _check_samples(config, opened)
     splits = [opened.evaluated, *([] if calibrated is None else [calibrated])]
-    notes = dict.fromkeys([*source.notes, *(note for split in splits for note in split.notes)])
+    of_splits = (note for split in splits for note in split.notes)
+    notes = dict.fromkeys([*source.notes, *of_splits, *opened.task.notes])
     found = environment.read_environment(num_threads(config))
     return Prepared(subject=subject, environment=found, notes=tuple(notes))
+
+
+def _check_onnx_file(config: SweepConfig, opened: Opened) -> None:
+    """Refuse an ONNX file that is not what the config and the task say.
+
+    Raises:
+        ConfigError: with all that does not fit.
+    """
+    given, spec = opened.source.onnx, registry.task(config.task).spec
+    if given is None:
+        return
+    problems: list[Problem] = []
+    if given.unfit is not None:
+        problems.append(Problem("model_name_or_path", given.unfit, allowed="float32 models"))
+    if not MIN_OPSET <= given.opset <= MAX_OPSET:
+        message = f"the file has opset {given.opset}"
+        allowed = f"opsets {MIN_OPSET} to {MAX_OPSET}"
+        problems.append(Problem("model_name_or_path", message, allowed=allowed))
+    elif given.opset != config.framework_args.opset:
+        message = f"the file has opset {given.opset}: write that, files are not converted"
+        asked = str(config.framework_args.opset)
+        problems.append(Problem("framework_args.opset", message, asked, str(given.opset)))
+    rng = np.random.default_rng(0)
+    made = opened.task.dummy_inputs(1, min(config.input_lengths), rng)
+    unknown = [name for name in given.input_names if name not in made]
+    unused = [name for name in made if name not in given.input_names]
+    if unknown or unused:
+        message = f"the file's inputs are not those of {spec.name} with this model"
+        names = ", ".join(given.input_names)
+        problems.append(Problem("model_name_or_path", message, names, ", ".join(made)))
+    missing = [name for name in spec.output_names if name not in given.output_names]
+    if missing:
+        message = f"the file's outputs are not those of {spec.name}"
+        names, wanted = ", ".join(given.output_names), ", ".join(spec.output_names)
+        problems.append(Problem("model_name_or_path", message, names, wanted))
+    if problems:
+        raise ConfigError("config", problems)
 
 
 def _check_samples(config: SweepConfig, opened: Opened) -> None:
     """Find out before any work whether samples and shapes fit the model.
 
-    All references are read, one sample is encoded per split, and one input is made per length.
+    The columns of all samples are looked at and all references are read, one sample is encoded per
+    split, and one input is made per length.
 
     Raises:
         UsageError: what does not fit, and where.
     """
     task, evaluated = opened.task, opened.evaluated
     indices = eval_indices(config, opened)
+    dataset = config.dataset
+    inputs = {f"dataset.data_keys.{key}": column for key, column in dataset.data_keys.items()}
+    references = {f"dataset.ref_keys[{n}]": column for n, column in enumerate(dataset.ref_keys)}
+    if dataset.cluster_key is not None:
+        references["dataset.cluster_key"] = dataset.cluster_key
+    _check_columns(evaluated, inputs | references, indices, f"split {dataset.eval_split}")
+    if opened.calibrated is not None:
+        calibrated = opened.calibrated
+        for used in calibration_indices(config, calibrated.num_rows):
+            _check_columns(calibrated, inputs, used, f"split {dataset.calibration_split}")
     check_references(task, zip(indices, evaluated.without_images(indices), strict=True))
     for split, first in ((evaluated, indices[0]), (opened.calibrated, 0)):
         if split is not None:
@@ -69,3 +125,26 @@ def _check_samples(config: SweepConfig, opened: Opened) -> None:
     if registry.task(config.task).spec.uses_input_length:
         for length in config.input_lengths:
             task.dummy_inputs(1, length, np.random.default_rng(0))
+
+
+def _check_columns(
+    split: Split, columns: Mapping[str, str], indices: Sequence[int], name: str
+) -> None:
+    """Refuse rows with a missing value, or one of another type than the rows before.
+
+    Raises:
+        ConfigError: there are some; the first of each column, and how many there are.
+    """
+    problems: list[Problem] = []
+    for parameter, column in columns.items():
+        empty = split.empty_rows(column, indices)
+        if empty:
+            message = (
+                f"the column {column} is empty in {len(empty)} of the {len(indices)} rows that "
+                f"are used, first in row {empty[0]} (the first row is 0): fill them in, or leave "
+                "the rows out"
+            )
+            problems.append(Problem(parameter, message))
+    if problems:
+        raise ConfigError(name, problems)
+    check_inputs(columns, zip(indices, split.without_images(indices), strict=True))

@@ -1,0 +1,176 @@
+"""A model that is given as an ONNX file: found, read, and refused where it cannot be used."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from quantbench.core.errors import UsageError
+from quantbench.data.models import resolve_model
+from quantbench.data.onnx_model import read_onnx
+from tiny_models import Models
+
+
+@pytest.fixture
+def folder(models: Models, tmp_path: Path) -> Path:
+    """As Optimum and many repositories on the hub have it: the config above `onnx/model.onnx`."""
+    root = tmp_path / "exported"
+    (root / "onnx").mkdir(parents=True)
+    shutil.copy(models.directory("distilbert") / "config.json", root)
+    shutil.copy(models.exported("distilbert", 14), root / "onnx" / "model.onnx")
+    return root
+
+
+def resolve(folder: Path) -> object:
+    return resolve_model(str(folder / "onnx" / "model.onnx"), None)
+
+
+def with_weights(path: Path, data_type: int) -> Path:
+    """A file that adds two weights of a type."""
+    values = helper.make_tensor("w", data_type, [2], [1.0, 2.0])
+    output = helper.make_tensor_value_info("y", data_type, [2])
+    graph = helper.make_graph([helper.make_node("Add", ["w", "w"], ["y"])], "g", [], [output])
+    graph.initializer.append(values)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return path
+
+
+class TestAFileThatIsThere:
+    def test_it_is_described_by_itself_and_the_config_above_it(self, folder: Path) -> None:
+        source = resolve_model(str(folder / "onnx" / "model.onnx"), None)
+        assert source.directory == folder
+        assert source.architecture == "DistilBertForQuestionAnswering"
+        assert source.revision is None
+        assert source.onnx is not None
+        assert source.onnx.opset == 14
+        assert source.onnx.input_names == ("input_ids", "attention_mask")
+        assert source.onnx.output_names == ("start_logits", "end_logits")
+        assert source.onnx.unfit is None
+
+    def test_a_config_beside_it_goes_before_the_one_above(self, folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text()) | {"architectures": ["Other"]}
+        (folder / "onnx" / "config.json").write_text(json.dumps(config))
+        source = resolve_model(str(folder / "onnx" / "model.onnx"), None)
+        assert (source.directory, source.architecture) == (folder / "onnx", "Other")
+
+    def test_its_parameters_are_those_of_the_model(self, models: Models, folder: Path) -> None:
+        source = resolve_model(str(folder / "onnx" / "model.onnx"), None)
+        weights = resolve_model(str(models.directory("distilbert")), None).num_parameters
+        # The exporter adds a few constants.
+        assert weights <= source.num_parameters < weights * 1.01
+
+    def test_its_digest_changes_with_the_weights_and_with_the_config(self, folder: Path) -> None:
+        path = folder / "onnx" / "model.onnx"
+        digests = [resolve_model(str(path), None).digest]
+        model = onnx.load(path)
+        weight = numpy_helper.to_array(model.graph.initializer[0])
+        model.graph.initializer[0].CopyFrom(
+            numpy_helper.from_array(weight + np.float32(1), model.graph.initializer[0].name)
+        )
+        onnx.save(model, path)
+        digests.append(resolve_model(str(path), None).digest)
+        (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
+        digests.append(resolve_model(str(path), None).digest)
+        assert len(set(digests)) == 3
+
+
+class TestWeightsInAnotherFile:
+    @pytest.fixture
+    def split(self, folder: Path) -> Path:
+        path = folder / "onnx" / "model.onnx"
+        onnx.save(
+            onnx.load(path),
+            path,
+            save_as_external_data=True,
+            location="model.onnx_data",
+            size_threshold=0,
+        )
+        return path
+
+    def test_they_count_for_the_digest(self, split: Path) -> None:
+        before = resolve_model(str(split), None).digest
+        weights = split.with_name("model.onnx_data")
+        content = bytearray(weights.read_bytes())
+        content[0] ^= 1
+        weights.write_bytes(content)
+        assert resolve_model(str(split), None).digest != before
+
+    def test_they_are_missed_by_name(self, split: Path) -> None:
+        split.with_name("model.onnx_data").unlink()
+        with pytest.raises(UsageError, match=r"weights in model\.onnx_data are missing"):
+            resolve_model(str(split), None)
+
+    def test_half_of_them_is_not_enough(self, split: Path) -> None:
+        weights = split.with_name("model.onnx_data")
+        weights.write_bytes(weights.read_bytes()[:1000])
+        with pytest.raises(UsageError, match=r"model.onnx_data are only a part"):
+            resolve_model(str(split), None)
+
+    @pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "a/../../secret.bin"])
+    def test_they_are_never_looked_for_outside_the_folder(self, split: Path, location: str) -> None:
+        model = onnx.load(split, load_external_data=False)
+        for entry in model.graph.initializer[0].external_data:
+            if entry.key == "location":
+                entry.value = location
+        split.write_bytes(model.SerializeToString())
+        with pytest.raises(UsageError, match="outside its folder"):
+            resolve_model(str(split), None)
+
+
+class TestWhatIsRefused:
+    def test_a_path_without_a_file(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="there is no such file"):
+            resolve_model(str(tmp_path / "model.onnx"), None)
+
+    @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x07"])
+    def test_a_file_that_is_no_onnx_file(self, folder: Path, content: bytes) -> None:
+        (folder / "onnx" / "model.onnx").write_bytes(content)
+        with pytest.raises(UsageError, match="is not an ONNX file, or only a part of one"):
+            resolve(folder)
+
+    def test_half_a_file(self, folder: Path) -> None:
+        path = folder / "onnx" / "model.onnx"
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(UsageError, match="is not an ONNX file, or only a part of one"):
+            resolve(folder)
+
+    def test_a_file_without_a_config(self, folder: Path) -> None:
+        (folder / "config.json").unlink()
+        with pytest.raises(UsageError, match=r"there is no config.json"):
+            resolve(folder)
+
+    def test_a_revision_of_a_local_file(self, folder: Path) -> None:
+        with pytest.raises(UsageError, match="model_revision = main means nothing"):
+            resolve_model(str(folder / "onnx" / "model.onnx"), "main")
+
+    def test_a_directory_with_only_an_onnx_file_is_told_how_to_name_it(self, folder: Path) -> None:
+        with pytest.raises(UsageError, match="no weights for PyTorch") as caught:
+            resolve_model(str(folder), None)
+        assert caught.value.hint is not None
+        assert f"model_name_or_path: {folder}/onnx/model.onnx" in caught.value.hint
+
+    def test_a_file_that_is_quantized_already_is_unfit(
+        self, models: Models, tmp_path: Path
+    ) -> None:
+        from quantbench.core.quantization import Dynamic
+        from quantbench.stages.quantize import quantize_model
+
+        path = tmp_path / "int8.onnx"
+        quantize_model(
+            models.exported("distilbert", 14), Dynamic(operators=("MatMul",)), None, path
+        )
+        assert "quantized already: it holds DynamicQuantizeLinear" in str(read_onnx(path).unfit)
+
+    @pytest.mark.parametrize(
+        ("data_type", "name"),
+        [(TensorProto.FLOAT16, "float16"), (TensorProto.DOUBLE, "double")],
+    )
+    def test_weights_of_other_types_are_unfit(
+        self, tmp_path: Path, data_type: int, name: str
+    ) -> None:
+        found = read_onnx(with_weights(tmp_path / "model.onnx", data_type))
+        assert found.unfit == f"its weights are {name}, not float32"

@@ -1,0 +1,135 @@
+"""The whole path from a given ONNX file, with the bundled model as its source."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from quantbench import cli, registry, run_dir
+from quantbench.core.plan import ORIGINAL_ID
+from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
+from quantbench.data.bundled import bundled_directory
+
+CONFIG: dict[str, Any] = {
+    "task": "question-answering",
+    "model_name_or_path": "./exported/onnx/model.onnx",
+    "dataset": {
+        "path": "bundled:questions",
+        "data_keys": {"question": "question", "context": "context"},
+        "ref_keys": ["answers"],
+        "calibration_split": "train",
+    },
+    "calibration": {"num_calibration_samples": 10},
+    "framework_args": {"opset": 14},
+    "max_eval_samples": 24,
+    "input_lengths": [32],
+    "time_benchmark_args": {"duration": 0.5, "warmup_runs": 2},
+    "benchmarked": {"quantization_approach": ["dynamic", "static"]},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with the exported model as other tools lay it out."""
+    from quantbench.stages.export import export_onnx
+
+    root = tmp_path_factory.mktemp("given")
+    model = bundled_directory("bundled:questions", "model_name_or_path") / "model"
+    (root / "exported" / "onnx").mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(model / name, root / "exported")
+    ids = np.arange(10, 26, dtype=np.int64).reshape(2, 8)
+    sample = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    path = root / "exported" / "onnx" / "model.onnx"
+    export_onnx(model, "AutoModelForQuestionAnswering", 14, [sample], path)
+    return root
+
+
+def run(folder: Path, name: str, **changes: Any) -> int:
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(CONFIG | changes, sort_keys=False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("QUANTBENCH_STORE", str(folder / "store"))
+        return cli.main(["run", path.name, "--out", name, "--quiet"])
+
+
+@pytest.fixture(scope="module")
+def result(folder: Path) -> SweepResult:
+    assert run(folder, "sweep") == 0
+    return run_dir.load_run(folder / "sweep", registry.catalog())
+
+
+def test_the_original_is_the_file_in_onnx_runtime(result: SweepResult) -> None:
+    original = result.arm(ORIGINAL_ID)
+    assert original.arm.framework == "onnxruntime"
+    assert isinstance(original.artifact, Artifact)
+    assert original.artifact.opset == 14
+    assert original.artifact.max_abs_difference is None
+    assert isinstance(original.evaluation, Evaluation)
+    assert original.evaluation.metrics["exact_match"] >= 70
+
+
+def test_every_row_is_evaluated_and_timed_beside_it(result: SweepResult) -> None:
+    assert result.plan is not None
+    for row in result.plan.rows:
+        assert row.arm_id is not None
+        found = result.arm(row.arm_id)
+        assert isinstance(found.evaluation, Evaluation)
+        assert [isinstance(item, Timing) for item in found.timings] == [True]
+        assert {item.reference_id for item in found.timings if isinstance(item, Timing)} == {
+            ORIGINAL_ID
+        }
+
+
+def test_init_starts_from_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert (
+            cli.main(["init", "./exported/onnx/model.onnx", "--dataset", "bundled:questions"]) == 0
+        )
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["model_name_or_path"] == "./exported/onnx/model.onnx"
+    assert config["framework_args"]["opset"] == 14
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"framework_args": {"opset": 17}}, "the file has opset 14: write that"),
+        ({"model_name_or_path": "./exported/other.onnx"}, "there is no such file"),
+        (
+            {"model_revision": "main"},
+            "model_revision = main means nothing for ./exported/onnx/model.onnx",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(
+    folder: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
+) -> None:
+    assert run(folder, "refused", **changes) == 2
+    assert said in capsys.readouterr().err
+    assert not (folder / "refused").exists()
+
+
+def test_a_file_with_an_input_that_the_task_does_not_make_is_refused(folder: Path) -> None:
+    import onnx
+
+    from quantbench.core.config import SweepConfig
+    from quantbench.core.errors import ConfigError
+    from quantbench.worker.prepare import prepare
+
+    model = onnx.load(folder / "exported" / "onnx" / "model.onnx")
+    extra = onnx.helper.make_tensor_value_info("position_ids", onnx.TensorProto.INT64, ["b", "l"])
+    model.graph.input.append(extra)
+    onnx.save(model, folder / "exported" / "extra.onnx")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        config = SweepConfig.model_validate(
+            CONFIG | {"model_name_or_path": "./exported/extra.onnx"}
+        )
+        with pytest.raises(ConfigError, match="inputs are not those of question-answering"):
+            prepare(config)

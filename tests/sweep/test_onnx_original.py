@@ -1,0 +1,100 @@
+"""A sweep of a given ONNX file: the file is the original, and PyTorch has no part in it."""
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from fake_backend import FakeBackend
+from quantbench import cli, registry, run_dir
+from quantbench.analysis.compare import summarize
+from quantbench.core.results import Timing
+from quantbench.core.summary import SweepSummary
+
+CONFIG = """
+task: question-answering
+model_name_or_path: ./exported/onnx/model.onnx
+dataset:
+  path: d
+  data_keys: {question: question, context: context}
+  ref_keys: [answers]
+framework_args: {opset: 14}
+batch_sizes: [1, 4]
+input_lengths: [32]
+benchmarked:
+  operators_to_quantize: [[Add], [MatMul]]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QUANTBENCH_STORE", str(tmp_path / "store"))
+    path = tmp_path / "sweep.yaml"
+    path.write_text(textwrap.dedent(CONFIG))
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeBackend, SweepSummary]:
+    backend = FakeBackend()
+    monkeypatch.setattr(registry, "backend", lambda _: backend)
+    assert cli.main(["run", "sweep.yaml", "--quiet"]) == 0
+    result = run_dir.load_run(Path("runs/sweep"), registry.catalog())
+    return backend, summarize(result, registry.task("question-answering").spec)
+
+
+def test_at_level_99_the_original_is_the_reference_and_measured_once(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, summary = run(monkeypatch)
+    assert next(name for stage, name in backend.asked if stage == "evaluate") == "original"
+    assert backend.counts["evaluate"] == 3  # the file, and two quantized ones
+    assert summary.references == ()
+    assert {row.reference_id for row in summary.rows} == {"original"}
+    result = run_dir.load_run(Path("runs/sweep"), registry.catalog())
+    assert {arm.same_as for arm in result.arms if arm.arm.role == "reference"} == {"original"}
+    timings = [item for arm in result.arms for item in arm.timings if isinstance(item, Timing)]
+    assert {timing.reference_id for timing in timings} == {"original"}
+
+
+def test_the_second_copy_still_shows_the_noise(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, summary = run(monkeypatch)
+    assert [noise.cell for noise in summary.noise] == list(summary.cells)
+
+
+def test_at_another_level_the_reference_is_a_measurement_of_its_own(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(config.read_text().replace("opset: 14", "opset: 14, optimization_level: 1"))
+    backend, summary = run(monkeypatch)
+    assert backend.counts["evaluate"] == 4
+    assert [arm.id for arm in summary.references] == ["onnxruntime-float32-opset14-level1"]
+
+
+def test_speed_ups_are_over_the_file_and_every_report_says_so(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, summary = run(monkeypatch)
+    assert summary.original_name == "the given ONNX file"
+    card = Path("runs/sweep/README.md").read_text()
+    assert "PyTorch eager" not in card
+    assert "times as fast as the given ONNX file" in card
+    assert "it was not compared with the PyTorch model that it came from" in card
+    assert "# exported, quantized for CPU" in card
+    assert "PyTorch eager" not in Path("runs/sweep/plots/accuracy_speed-light.svg").read_text()
+    cli.main(["run", "sweep.yaml", "--json"])
+    lines = json.loads(capsys.readouterr().out)
+    assert {line["original_name"] for line in lines} == {"the given ONNX file"}
+
+
+def test_its_opset_cannot_be_swept(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = config.read_text().replace("framework_args: {opset: 14}\n", "")
+    config.write_text(text + "  framework_args.opset: [14, 17]\n")
+    assert cli.main(["plan", "sweep.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert "benchmarked.framework_args.opset: cannot be swept" in said
