@@ -53,6 +53,7 @@ def load(request: dict[str, Any]) -> dict[str, Any]:
                 "name": source.name,
                 "notes": source.notes,
                 "num_parameters": source.num_parameters,
+                "digest": source.digest,
             }
         else:
             config = DatasetConfig(

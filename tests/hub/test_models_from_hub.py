@@ -330,7 +330,9 @@ class TestAnOnnxFile:
         commit = hub.add("model", NAME, onnx_folder)
         found = machine.model(self.FILE)
         assert (found["name"], found["revision"]) == (self.FILE, commit)
-        assert found["files"] == ["README.md", "config.json", "tokenizer_config.json", "vocab.txt"]
+        assert found["files"] == [
+            "README.md", "config.json", "onnx", "tokenizer_config.json", "vocab.txt",
+        ]  # fmt: skip
         assert hub.asked("model.safetensors") == 0
 
     def test_it_is_found_again_offline(

@@ -52,7 +52,9 @@ def baked(path: Path, *, reshape_to: list[int]) -> Path:
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
         [helper.make_tensor("shape", TensorProto.INT64, [len(reshape_to)], reshape_to)],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
     return path
 
 
@@ -89,6 +91,8 @@ def test_rows_that_leak_into_each_other_are_refused(tmp_path: Path) -> None:
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)],
     )
     given = tmp_path / "given.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), given)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), given
+    )
     with pytest.raises(QuantbenchError, match="differs by 2 from the same row alone"):
         take_onnx(given, [ids(2, 4)], tmp_path / "model.onnx")
