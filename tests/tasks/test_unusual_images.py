@@ -188,13 +188,13 @@ def test_a_model_of_one_class_is_refused(tmp_path: Path) -> None:
         open_task(model_dir(tmp_path, plain, num_labels=1))
 
 
-def test_a_model_whose_classes_are_label_0_takes_the_datasets_names(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_model_whose_classes_are_label_0_takes_the_datasets_names(tmp_path: Path) -> None:
     directory = model_dir(tmp_path, {"image_processor_type": "ViTImageProcessor"})
     names = ("rust", "healthy", "spot")
     run = TASK.open(directory, {}, {"primary": "image"}, ("label",), names)
-    assert "matched by number" in caplog.text
+    (note,) = run.notes
+    assert "classes are matched by number" in note
+    assert "rust, healthy, spot" in note
     assert [run.reference({"label": number}) for number in range(3)] == [0, 1, 2]
     found = run.decode({}, [], [{"logits": np.array([[0.0, 0.0, 9.0]])}])
     assert (found.answer, found.name) == (2, "spot")
