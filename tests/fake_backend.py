@@ -47,7 +47,7 @@ class FakeBackend:
         """How many units of each stage were asked for."""
         return Counter(stage for stage, _ in self.asked)
 
-    def open(self, args: Mapping[str, Any], store: Path) -> FakeBackend:
+    def open(self, args: Mapping[str, Any], store: Path, *, fresh: bool) -> FakeBackend:
         return self
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ def _timings(unit: TimeUnit) -> dict[str, Any]:
         return {"round": number, "position": position, "samples_ns": [nanoseconds] * 5}
 
     found: dict[str, Any] = {}
-    for place, (arm, _) in enumerate(unit.arms):
+    for place, arm in enumerate(item.arm for item in unit.arms):
         nanoseconds = 4_000_000 if arm.role == "original" else 1_000_000 + 1000 * place
         positions = [0, 99] if arm.id == unit.reference_id else [place]
         found[arm.id] = {

@@ -27,11 +27,15 @@ _LOG_TAIL_CHARACTERS = 2000
 
 
 class ChildDiedError(QuantbenchError):
-    """The child ended without an answer. `log` is the end of what it wrote to stderr."""
+    """The child ended without an answer. `log` is the end of what it wrote to stderr.
 
-    def __init__(self, message: str, log: str) -> None:
+    `was_killed` says that it was ended from outside, as the system does when memory is short.
+    """
+
+    def __init__(self, message: str, log: str, *, was_killed: bool = False) -> None:
         super().__init__(message)
         self.log = log
+        self.was_killed = was_killed
 
 
 class Child:
@@ -103,6 +107,10 @@ class Child:
         """Let a paused process go on."""
         self._signal(signal.SIGCONT)
 
+    def kill(self) -> None:
+        """End the process from another thread than the one that waits for its answer."""
+        self._signal(signal.SIGKILL)
+
     def log_tail(self) -> str:
         """The end of what the child wrote to stderr."""
         end = self._log.seek(0, os.SEEK_END)
@@ -128,7 +136,8 @@ class Child:
         code = self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return ChildDiedError(f"{self._module} {how}{hint}", self.log_tail())
+        was_killed = code == -signal.SIGKILL
+        return ChildDiedError(f"{self._module} {how}{hint}", self.log_tail(), was_killed=was_killed)
 
 
 def serve(handle: Callable[[Message, Callable[[Message], None]], Message]) -> None:

@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     run = _add(commands, "run", _run, "run a sweep and write its card")
     run.add_argument("config", type=Path, metavar="CONFIG", help="a YAML file")
     run.add_argument("--out", type=Path, help="the run's folder (default: runs/NAME of the config)")
+    run.add_argument(
+        "--fresh", action="store_true", help="reuse nothing: make and measure everything again"
+    )
     run.add_argument("--quiet", action="store_true", help="print failures only")
     run.add_argument("--json", action="store_true", help="print the result rows as JSON")
 
@@ -126,7 +129,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
     path: Path = arguments.config
     out = arguments.out or Path("runs") / path.stem
-    return run_config(path, out, quiet=arguments.quiet, as_json=arguments.json)
+    return run_config(
+        path, out, quiet=arguments.quiet, as_json=arguments.json, fresh=arguments.fresh
+    )
 
 
 def _plan(arguments: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ def read_config_file(path: Path) -> tuple[SweepConfig, str]:
     return read_config(text, str(path), registry.catalog()), text
 
 
-def run_config(path: Path, out: Path, quiet: bool, as_json: bool) -> int:
+def run_config(path: Path, out: Path, quiet: bool, as_json: bool, fresh: bool) -> int:
     """`quantbench run`: the exit code says whether all rows are there."""
     from quantbench.progress import Watcher
     from quantbench.reports.tables import rows_as_json
@@ -43,7 +43,7 @@ def run_config(path: Path, out: Path, quiet: bool, as_json: bool) -> int:
 
     config, text = read_config_file(path)
     with Watcher(path.stem, sys.stderr, quiet) as watcher:
-        reported = run_sweep(config, text, out, default_store(), watcher)
+        reported = run_sweep(config, text, out, default_store(), watcher, fresh)
     summary = reported.summary
     if as_json:
         print(json.dumps(rows_as_json(summary), indent=1))
@@ -64,21 +64,26 @@ def run_demo(out: Path, quiet: bool) -> int:
     configs = importlib.resources.files("quantbench.demo")
     for name in DEMOS:
         with importlib.resources.as_file(configs / f"demo-{name}.yaml") as path:
-            codes.append(run_config(path, out / f"demo-{name}", quiet, as_json=False))
+            codes.append(run_config(path, out / f"demo-{name}", quiet, as_json=False, fresh=False))
     # The worst first: 1 (failed) is worse than 4 (some rows failed).
     return next((code for code in (EXIT_FAILED, EXIT_SOME_ROWS_FAILED) if code in codes), EXIT_OK)
 
 
 def print_plan(path: Path, as_json: bool) -> int:
-    """`quantbench plan`: rows, what is inert or the same, and the work to be done."""
+    """`quantbench plan`: rows, what is inert or the same, what is stored, what the rest takes."""
+    from quantbench.forecast import forecast
+    from quantbench.store import default_store
+
     config, _ = read_config_file(path)
     plan = make_plan(config, registry.task(config.task).spec)
+    found = forecast(plan, config, default_store())
     if as_json:
-        print(plan.model_dump_json(indent=1))
+        data = {**plan.model_dump(mode="json"), "forecast": found.model_dump(mode="json")}
+        print(json.dumps(data, indent=1))
         return EXIT_OK
     from quantbench.reports.plan import print_plan_table
 
-    print_plan_table(plan, config, sys.stdout)
+    print_plan_table(plan, config, found, sys.stdout)
     return EXIT_OK
 
 

@@ -32,6 +32,10 @@ INSTRUCTION_FLAGS: dict[str, frozenset[str]] = {
 }
 
 
+# What a worker that makes one file may come to need: a base-size model takes 1.6 GiB.
+_WORKER_BYTES = 4 * 2**30
+
+
 def read_environment(num_threads: int) -> Environment:
     """Describe this machine and the installed versions.
 
@@ -133,6 +137,16 @@ def accuracy_fingerprint(cpu: CpuInfo) -> dict[str, object]:
     return {"architecture": cpu.architecture, "vector_flags": vector}
 
 
+def timing_fingerprint() -> dict[str, object]:
+    """What times belong to: this machine, as it may be used now."""
+    return {
+        "machine": platform.node(),
+        "cpu": read_cpu().model_dump(mode="json"),
+        "memory_bytes": _memory_bytes(),
+        "operating_system": f"{platform.system()} {platform.release()}",
+    }
+
+
 def _container_cpus(root: Path = Path("/sys/fs/cgroup")) -> float | None:
     """The CPU quota of the container (cgroup v2, then v1), None where there is no limit."""
     v2 = root / "cpu.max"
@@ -153,6 +167,16 @@ def peak_rss_bytes() -> int | None:
         return None
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
+
+
+def has_memory_for(num_running: int) -> bool:
+    """Whether the memory that is free allows one worker more, while `num_running` still grow."""
+    path = Path("/proc/meminfo")
+    if not path.exists():
+        return num_running == 0
+    line = next(line for line in path.read_text().splitlines() if line.startswith("MemAvailable"))
+    free = int(line.split()[1]) * 1024
+    return free > (num_running + 1) * _WORKER_BYTES
 
 
 def _memory_bytes() -> int | None:

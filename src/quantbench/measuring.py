@@ -2,92 +2,86 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
 from pydantic import TypeAdapter
 
-from quantbench.core.plan import Arm, Cell
+from quantbench.core.plan import ORIGINAL_ID, Arm, Cell
 from quantbench.core.results import (
     ArmResult,
     Artifact,
-    ArtifactOutcome,
     EvaluationOutcome,
     Failed,
     Timing,
     TimingFailed,
     TimingOutcome,
 )
-from quantbench.core.units import CellAnswer, CellTimings, EvaluateUnit, TimeUnit
+from quantbench.core.trials import trial_result
+from quantbench.core.units import CellAnswer, EvaluateUnit, TimedArm, TimedCell, TimeUnit
+from quantbench.making import Files
 from quantbench.work import Work
+from quantbench.worker.keys import time_keys
+
+Timings = dict[str, TimingOutcome]
 
 
-def evaluate_arms(work: Work, artifacts: dict[str, ArtifactOutcome]) -> dict[str, ArmResult]:
-    """Measure the accuracy of each distinct model once; rows with the same file share it.
+@dataclass(frozen=True)
+class Arms:
+    """What is known of each arm of a sweep so far, by id."""
 
-    Args:
-        work: the sweep under way.
-        artifacts: the outcome of each file, by variant id.
+    results: dict[str, ArmResult] = field(default_factory=dict[str, ArmResult])
 
-    Returns:
-        By arm id what is known, with the timings of an earlier, interrupted run if there was one.
+    def measured(self, arm_id: str) -> ArmResult:
+        """The result of an arm, or of the one with the same file that is measured for both."""
+        found = self.results[arm_id]
+        return self.results[found.same_as or arm_id]
+
+    def runnable(self) -> list[ArmResult]:
+        """The arms that have a file, and are measured themselves."""
+        return [item for item in self.results.values() if _is_runnable(item)]
+
+
+def measuring_jobs(work: Work, arms: Arms) -> dict[str, Callable[[], None]]:
+    """What to do for each step that measures, by step id; outcomes are put into `arms`."""
+    jobs: dict[str, Callable[[], None]] = {}
+    for arm in work.plan.measured_arms:
+        jobs[f"evaluate {arm.id}"] = functools.partial(_evaluate, work, arms, arm)
+    for cell in work.plan.cells:
+        jobs[f"time {cell.id}"] = functools.partial(_time, work, arms, cell)
+    return jobs
+
+
+def begin_arms(work: Work, files: Files, arms: Arms) -> None:
+    """Find which arms share a file, once all files are made; refused rows are known by now too.
+
+    Times of an earlier, interrupted run in this folder are kept where the file is the same.
     """
     known = work.run.read_arms()
-    results: dict[str, ArmResult] = {}
     first_with: dict[tuple[str, str, int | None], str] = {}
     for arm in work.plan.arms:
-        artifact = None if arm.variant is None else artifacts[arm.variant.id]
-        result = ArmResult(
-            arm=arm,
-            artifact=artifact,
-            same_as=_same_as(arm, artifact, first_with),
-            timings=_kept_timings(known.get(arm.id), artifact),
-        )
-        # A twin is there to be timed only: it is the reference's own file.
-        if _is_runnable(result) and arm.role != "reference_twin":
-            result = result.model_copy(update={"evaluation": _evaluate(work, arm, artifact)})
-        work.run.write_arm(result)
-        results[arm.id] = result
-    return results
+        artifact = None if arm.variant is None else files.variants[arm.variant.id]
+        before = None if work.fresh else known.get(arm.id)
+        result = ArmResult(arm=arm, artifact=artifact)
+        if isinstance(artifact, Artifact) and arm.role != "reference_twin":
+            file = (artifact.graph_digest, arm.framework, arm.optimization_level)
+            first = first_with.setdefault(file, arm.id)
+            result = result.model_copy(update={"same_as": None if first == arm.id else first})
+        if before is not None and _sha256(before) == _sha256(result) and _is_runnable(result):
+            kept = tuple(item for item in before.timings if isinstance(item, Timing))
+            result = result.model_copy(update={"timings": kept})
+        _set(work, arms, result)
+    for row in work.plan.rows:
+        if row.arm_id is None:
+            work.run.write_trial(trial_result(row, None, None))
 
 
-def time_cells(work: Work, results: dict[str, ArmResult]) -> None:
-    """Time all distinct models against each other, cell by cell; keeps what is there already."""
-    runnable = [arm_id for arm_id, result in results.items() if _is_runnable(result)]
-    reference_id = _reference_id(results)
-    for cell in work.plan.cells:
-        if _is_timed([results[arm_id] for arm_id in runnable], cell):
-            continue
-        answer: CellTimings | Failed
-        if reference_id is not None:
-            unit = TimeUnit(
-                config=work.config,
-                subject=work.prepared.subject,
-                cell=cell,
-                reference_id=reference_id,
-                arms=tuple((results[arm_id].arm, _key(results[arm_id])) for arm_id in runnable),
-                num_threads=work.prepared.environment.num_threads,
-            )
-            answer = work.ask(cell.id, unit, TypeAdapter(CellAnswer))
-        else:
-            answer = Failed(stage="time", error="there is no reference to time against")
-        for arm_id in runnable:
-            results[arm_id] = _with_timing(results[arm_id], cell, answer)
-            work.run.write_arm(results[arm_id])
-
-
-def _reference_id(results: dict[str, ArmResult]) -> str | None:
-    """The arm that is run first and last in every round; None if no reference has a file.
-
-    A given ONNX file is both the original and, at the same level, the reference: one process.
-    """
-    for result in results.values():
-        if result.arm.role == "reference":
-            measured = results[result.same_as or result.arm.id]
-            if _is_runnable(measured):
-                return measured.arm.id
-    return None
-
-
-def _evaluate(work: Work, arm: Arm, artifact: ArtifactOutcome | None) -> EvaluationOutcome:
-    file = artifact if isinstance(artifact, Artifact) else None
+def _evaluate(work: Work, arms: Arms, arm: Arm) -> None:
+    result = arms.results[arm.id]
+    if not _is_runnable(result):
+        return
+    file = result.artifact if isinstance(result.artifact, Artifact) else None
     unit = EvaluateUnit(
         config=work.config,
         subject=work.prepared.subject,
@@ -97,57 +91,148 @@ def _evaluate(work: Work, arm: Arm, artifact: ArtifactOutcome | None) -> Evaluat
         num_threads=work.prepared.environment.num_threads,
     )
     answer: TypeAdapter[EvaluationOutcome] = TypeAdapter(EvaluationOutcome)
-    return work.ask(arm.id, unit, answer)
+    evaluation = work.ask(arm.id, unit, answer)
+    _set(work, arms, result.model_copy(update={"evaluation": evaluation}))
 
 
-def _same_as(
-    arm: Arm,
-    artifact: ArtifactOutcome | None,
-    first_with: dict[tuple[str, str, int | None], str],
-) -> str | None:
-    """The arm that has the same graph at the same level already; notes this one if none has."""
-    if not isinstance(artifact, Artifact) or arm.role == "reference_twin":
-        return None
-    file = (artifact.graph_digest, arm.framework, arm.optimization_level)
-    first = first_with.setdefault(file, arm.id)
-    return None if first == arm.id else first
-
-
-def _with_timing(result: ArmResult, cell: Cell, answer: CellTimings | Failed) -> ArmResult:
-    timing: TimingOutcome
-    if isinstance(answer, Failed):
-        timing = TimingFailed(**answer.model_dump(), cell=cell)
+def _time(work: Work, arms: Arms, cell: Cell) -> None:
+    """Time the arms of a cell, other than those whose times are known, against each other."""
+    everything = _unit(work, arms, cell)
+    if everything is None:
+        failed = Failed(stage="time", error="there is no reference to time against")
+        _merge(work, arms, cell, {item.arm.id: failed for item in arms.runnable()})
+        return
+    keys = time_keys(everything)
+    missing: set[str] = set()
+    for item in everything.arms:
+        if item.arm.id not in keys or _is_timed(arms, item, cell):
+            continue
+        facts = work.recall(keys[item.arm.id])
+        if facts is None:
+            missing.add(item.arm.id)
+        else:
+            found = TimedCell.model_validate(facts).timings
+            _merge(work, arms, cell, dict[str, TimingOutcome](found))
+    if not missing:
+        work.begin("time", cell.id)
+        work.spent("time", cell.id, tuple(keys.values()))
+        return
+    needed = tuple(item for item in everything.arms if item.arm.id in missing | _others(everything))
+    unit = everything.model_copy(update={"arms": needed})
+    answer: TypeAdapter[CellAnswer] = TypeAdapter(CellAnswer)
+    answered = work.ask(cell.id, unit, answer)
+    if isinstance(answered, Failed):
+        _merge(work, arms, cell, {item.arm.id: answered for item in needed})
     else:
-        timing = answer.timings[result.arm.id]
-    kept = tuple(old for old in result.timings if old.cell != cell)
-    return result.model_copy(update={"timings": (*kept, timing)})
+        _merge(work, arms, cell, answered.timings)
+
+
+def _unit(work: Work, arms: Arms, cell: Cell) -> TimeUnit | None:
+    """All that can be timed in a cell; None if no reference has a file."""
+    runnable = arms.runnable()
+    reference_ids = _references(work, arms)
+    if not reference_ids:
+        return None
+    anchor = reference_ids[0]
+    twins = [item.arm.id for item in runnable if item.arm.role == "reference_twin"]
+    originals = [item.arm.id for item in runnable if item.arm.id == ORIGINAL_ID]
+    by_arm: dict[str, list[str]] = {}
+    for row in work.plan.rows:
+        if row.arm_id is not None and row.reference_id is not None:
+            found = by_arm.setdefault(arms.measured(row.arm_id).arm.id, [])
+            found.append(arms.measured(row.reference_id).arm.id)
+    base = {*originals, *reference_ids, *twins}
+    compared = {
+        item.arm.id: _once([*originals, *by_arm.get(item.arm.id, []), anchor, *twins])
+        for item in runnable
+        if item.arm.id not in base
+    }
+    # Where nothing is quantized the reference itself is what is compared.
+    compared = compared or {anchor: _once([*originals, *twins], without=anchor)}
+    return TimeUnit(
+        config=work.config,
+        subject=work.prepared.subject,
+        cell=cell,
+        reference_id=anchor,
+        arms=tuple(_timed_arm(item, compared.get(item.arm.id, ())) for item in runnable),
+        num_threads=work.prepared.environment.num_threads,
+    )
+
+
+def _references(work: Work, arms: Arms) -> list[str]:
+    """The measured references; a given ONNX file can be the original and a reference in one."""
+    found = (
+        arms.measured(item.arm.id) for item in arms.results.values() if item.arm.role == "reference"
+    )
+    return list(_once(item.arm.id for item in found if _is_runnable(item)))
+
+
+def _others(unit: TimeUnit) -> set[str]:
+    """The arms that others are compared with."""
+    return {name for item in unit.arms for name in item.compared_with}
+
+
+def _timed_arm(result: ArmResult, compared_with: tuple[str, ...]) -> TimedArm:
+    file = result.artifact if isinstance(result.artifact, Artifact) else None
+    return TimedArm(
+        arm=result.arm,
+        artifact_key=None if file is None else file.key,
+        graph_digest=None if file is None else file.graph_digest,
+        compared_with=compared_with,
+    )
+
+
+def _is_timed(arms: Arms, item: TimedArm, cell: Cell) -> bool:
+    """Whether an arm was timed in one session with all that it is compared with."""
+    sessions = [
+        {
+            timing.session
+            for timing in arms.results[name].timings
+            if isinstance(timing, Timing) and timing.cell == cell
+        }
+        for name in (item.arm.id, *item.compared_with)
+    ]
+    return bool(set.intersection(*sessions))
+
+
+def _merge(work: Work, arms: Arms, cell: Cell, found: Timings | dict[str, Failed]) -> None:
+    """Add times of a cell; a failure counts only where there are no times."""
+    for arm_id, outcome in found.items():
+        result = arms.results[arm_id]
+        if isinstance(outcome, Timing):
+            others = [
+                item
+                for item in result.timings
+                if item.cell != cell
+                or (isinstance(item, Timing) and item.session != outcome.session)
+            ]
+        else:
+            outcome = TimingFailed(**(outcome.model_dump() | {"cell": cell}))
+            others = [item for item in result.timings if item.cell != cell]
+            if any(isinstance(item, Timing) and item.cell == cell for item in result.timings):
+                continue
+        _set(work, arms, result.model_copy(update={"timings": (*others, outcome)}))
+
+
+def _set(work: Work, arms: Arms, result: ArmResult) -> None:
+    """Keep what is known of an arm, in memory and on disk, and of the rows that it stands for."""
+    arms.results[result.arm.id] = result
+    work.run.write_arm(result)
+    original = arms.results.get(ORIGINAL_ID)
+    for row in work.plan.rows:
+        found = None if row.arm_id is None else arms.results.get(row.arm_id)
+        if found is not None and result.arm.id in (found.arm.id, found.same_as):
+            measured = arms.measured(found.arm.id)
+            work.run.write_trial(trial_result(row, measured, original))
+
+
+def _once(names: Iterable[str], without: str | None = None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if name != without))
 
 
 def _is_runnable(result: ArmResult) -> bool:
     return result.same_as is None and not isinstance(result.artifact, Failed)
 
 
-def _kept_timings(
-    known: ArmResult | None, artifact: ArtifactOutcome | None
-) -> tuple[TimingOutcome, ...]:
-    """The timings of an earlier, interrupted run: only those of the same file."""
-    if known is None or isinstance(artifact, Failed) or isinstance(known.artifact, Failed):
-        return ()
-    before = None if known.artifact is None else known.artifact.sha256
-    now = None if artifact is None else artifact.sha256
-    return known.timings if before == now else ()
-
-
-def _is_timed(results: list[ArmResult], cell: Cell) -> bool:
-    """Whether all were timed in that cell, in one session."""
-    found = [timing for result in results for timing in result.timings if timing.cell == cell]
-    sessions = {timing.session for timing in found if isinstance(timing, Timing)}
-    return (
-        len(found) == len(results)
-        and len(sessions) == 1
-        and not any(isinstance(timing, Failed) for timing in found)
-    )
-
-
-def _key(result: ArmResult) -> str | None:
-    return result.artifact.key if isinstance(result.artifact, Artifact) else None
+def _sha256(result: ArmResult) -> str | None:
+    return result.artifact.sha256 if isinstance(result.artifact, Artifact) else None

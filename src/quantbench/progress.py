@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TextIO
 
@@ -15,28 +15,39 @@ from quantbench.core.results import Failed
 from quantbench.core.steps import Step
 
 
-def seconds_left(steps: Sequence[Step], index: int, part: float, spent: Sequence[float]) -> float:
-    """Guess the time left from the guessed lengths and what the steps before really took.
+def seconds_left(
+    steps: Sequence[Step],
+    seconds: Mapping[str, float],
+    index: int,
+    part: float,
+    spent: Sequence[float],
+) -> float:
+    """Guess the time left from the estimates and what the steps before really took.
 
     Args:
         steps: all steps.
+        seconds: how long each may take, by id.
         index: the current step; those before are over.
         part: how much of the current step is done (0-1).
         spent: seconds that each step before took, 0 where it was skipped.
     """
     return sum(
-        step.seconds * _correction(step.stage, steps, spent) * (1 - part if n == index else 1)
+        seconds.get(step.id, 0.0)
+        * _correction(step.stage, steps, seconds, spent)
+        * (1 - part if n == index else 1)
         for n, step in enumerate(steps)
         if n >= index
     )
 
 
-def _correction(stage: str, steps: Sequence[Step], spent: Sequence[float]) -> float:
-    """How much longer than guessed the steps of a stage took, so far."""
+def _correction(
+    stage: str, steps: Sequence[Step], seconds: Mapping[str, float], spent: Sequence[float]
+) -> float:
+    """How much longer than estimated the steps of a stage took, so far."""
     done = [
-        (seconds, step.seconds)
-        for step, seconds in zip(steps, spent, strict=False)
-        if step.stage == stage and seconds > 0
+        (real, seconds[step.id])
+        for step, real in zip(steps, spent, strict=False)
+        if step.stage == stage and real > 0 and seconds.get(step.id, 0.0) > 0
     ]
     return sum(real for real, _ in done) / sum(guess for _, guess in done) if done else 1.0
 
@@ -60,6 +71,7 @@ class Watcher:
         self._clock = clock
         self._title = title
         self._steps: tuple[Step, ...] = ()
+        self._seconds: Mapping[str, float] = {}
         self._index = -1
         self._spent: list[float] = []
         self._started = clock()
@@ -93,9 +105,10 @@ class Watcher:
         if self._bar is not None:
             self._bar.stop()
 
-    def begin(self, steps: tuple[Step, ...]) -> None:
-        """All steps are known."""
+    def begin(self, steps: tuple[Step, ...], seconds: Mapping[str, float]) -> None:
+        """All steps are known, and how long each may take, by id."""
         self._steps = steps
+        self._seconds = seconds
 
     def step(self, stage: str, name: str) -> None:
         """A step begins. Steps that turned out to be needless are passed over."""
@@ -110,7 +123,7 @@ class Watcher:
         self._started = now
         self._text = f"{stage} {name}"
         if self._bar is None and not self._quiet:
-            left = _minutes(seconds_left(self._steps, self._index, 0.0, self._spent[:-1]))
+            left = _minutes(self._left(0.0))
             line = f"{self._title}: step {self._index + 1} of {len(self._steps)}: {self._text}"
             self._console.print(f"{escape(line)} ({left} left)", soft_wrap=True)
         self.progress(0.0, "")
@@ -121,7 +134,7 @@ class Watcher:
             self._console.print(escape(f"{self._text}: {text}"), soft_wrap=True)
         if self._bar is None or self._task is None or not self._steps:
             return
-        left = seconds_left(self._steps, self._index, part, self._spent[:-1])
+        left = self._left(part)
         total = sum(self._spent[:-1]) + (self._clock() - self._started) + left
         description = f"{self._text}: {text}" if text else self._text
         self._bar.update(
@@ -130,6 +143,10 @@ class Watcher:
             left=f"{_minutes(left)} left",
             description=escape(description),
         )
+
+    def _left(self, part: float) -> float:
+        """Seconds left when the current step is done to that part."""
+        return seconds_left(self._steps, self._seconds, self._index, part, self._spent[:-1])
 
     def note(self, text: str) -> None:
         """Something that the user should know."""

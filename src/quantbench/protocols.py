@@ -195,8 +195,14 @@ class Backend(Protocol):
 
     spec: BackendSpec
 
-    def open(self, args: Mapping[str, JsonValue], store: Path) -> BackendRun:
-        """Make the backend ready. `store` is the artifact store that its workers use."""
+    def open(self, args: Mapping[str, JsonValue], store: Path, *, fresh: bool) -> BackendRun:
+        """Make the backend ready.
+
+        Args:
+            args: arguments that the spec's type accepts.
+            store: the artifact store that its workers use.
+            fresh: make artifacts again that are in the store.
+        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""A run's folder: the config, the plan, one file per measured arm, and the reports."""
+"""A run's folder: the config, the plan, what is known of each arm and row, and the reports."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import datetime
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import BaseModel
 
 from quantbench.core.config import SweepConfig
@@ -26,23 +28,29 @@ from quantbench.core.results import (
     Spent,
     Subject,
     SweepResult,
+    TrialResult,
 )
 from quantbench.core.specs import Catalog
-from quantbench.store import write_atomically
+from quantbench.core.units import Prepared
+from quantbench.store import remove_half_written, write_atomically
 
 _SPENT = "spent.jsonl"
-_LOCK = ".lock"
-_MADE_FIRST = {_LOCK, "results"}
+_MADE_FIRST = {"arms", "results"}
 
 Read = TypeVar("Read", bound=BaseModel)
 
 
 class RunFacts(Frozen):
-    """What holds for the whole run: where it was measured, on what."""
+    """What holds for the whole run: where it was measured, on what.
+
+    `files` and `stamp` are those of `Prepared`.
+    """
 
     schema_version: int = SCHEMA_VERSION
     environment: Environment
     subject: Subject
+    files: tuple[str, ...] = ()
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,16 @@ class RunDir:
     def write_arm(self, result: ArmResult) -> None:
         """Keep what is known of an arm; replaces what was known before."""
         text = result.model_dump_json(indent=None)
-        write_atomically(self.path / "results" / f"{result.arm.id}.json", text + "\n")
+        write_atomically(self.path / "arms" / f"{result.arm.id}.json", text + "\n")
+
+    def write_trial(self, result: TrialResult) -> None:
+        """Keep what is known of a row; replaces what was known before."""
+        text = result.model_dump_json(indent=1)
+        write_atomically(self.path / "results" / f"row-{result.row:03d}.json", text + "\n")
 
     def read_arms(self) -> dict[str, ArmResult]:
         """Every arm that is on disk, by id."""
-        files = sorted((self.path / "results").glob("*.json"))
+        files = sorted((self.path / "arms").glob("*.json"))
         arms = [_read(file, ArmResult) for file in files]
         return {result.arm.id: result for result in arms}
 
@@ -90,7 +103,7 @@ def check_target(path: Path, config: SweepConfig, catalog: Catalog) -> None:
         raise UsageError(f"{path} is a file: a run needs a folder", hint="Choose another --out.")
     # A run that was ended at its very start has left nothing but these.
     names = {item.name for item in path.iterdir()} if path.is_dir() else set[str]()
-    if names - _MADE_FIRST:
+    if not all(name in _MADE_FIRST or name.startswith(".config.yaml-") for name in names):
         if not (path / "config.yaml").exists():
             raise UsageError(f"{path} is not empty and holds no run", hint="Choose another --out.")
         differences = _differences(_read_config(path, catalog), config)
@@ -114,41 +127,89 @@ def locked(path: Path) -> Iterator[None]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        file = (path / _LOCK).open("w")
+        handle = os.open(path, os.O_RDONLY)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
-    with file:
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             hint = "Wait for it, or choose another --out."
             raise UsageError(f"another quantbench is running in {path}", hint=hint) from None
         yield
+    finally:
+        os.close(handle)
+
+
+def prepared_before(path: Path) -> Prepared | None:
+    """What was found of model and data when a run began; None if no run has begun there.
+
+    Raises:
+        QuantbenchError: the file is damaged, or of another version.
+    """
+    if not (path / "run.json").exists():
+        return None
+    facts = _read_facts(path)
+    return Prepared(
+        subject=facts.subject,
+        environment=facts.environment,
+        files=facts.files,
+        stamp=facts.stamp,
+    )
+
+
+def pinned(config: SweepConfig, prepared: Prepared) -> SweepConfig:
+    """The config with the commits that its names on the hub stand for in this run."""
+    subject = prepared.subject
+    dataset = config.dataset.model_copy(update={"revision": subject.dataset_revision})
+    return config.model_copy(update={"model_revision": subject.model_revision, "dataset": dataset})
 
 
 def open_run(
-    path: Path, config_text: str, plan: Plan, environment: Environment, subject: Subject
+    path: Path, config: SweepConfig, config_text: str, plan: Plan, prepared: Prepared, fresh: bool
 ) -> RunDir:
     """Fill the folder of a run, which `locked` made, or go on with the run that is there.
+
+    Args:
+        path: the folder.
+        config: with what is pinned; kept as `pinned.yaml`.
+        config_text: as the user wrote it; kept as `config.yaml`.
+        plan: of the config.
+        prepared: the model, the data and the machine.
+        fresh: throw away what an earlier run of the same config measured.
 
     Raises:
         UsageError: the run that is there was measured on another machine, model or data.
     """
     run = RunDir(path)
-    if (path / "run.json").exists():
+    if (path / "run.json").exists() and not fresh:
         found = _read_facts(path)
-        changed = _changed(found, environment, subject)
+        changed = _changed(found, prepared)
         if changed:
             raise UsageError(
                 f"{path} holds results that cannot be mixed with new ones: {', '.join(changed)}",
-                hint="Choose another --out.",
+                hint="Choose another --out, or measure everything again with --fresh.",
             )
+        for folder in (path, path / "arms", path / "results"):
+            remove_half_written(folder)
         return run
     try:
-        (path / "results").mkdir(exist_ok=True)
+        for name in ("arms", "results"):
+            if fresh:
+                shutil.rmtree(path / name, ignore_errors=True)
+            (path / name).mkdir(exist_ok=True)
+        remove_half_written(path)
+        (path / _SPENT).unlink(missing_ok=True)
         write_atomically(path / "config.yaml", config_text)
+        complete = config.model_dump(mode="json", exclude_none=True)
+        write_atomically(path / "pinned.yaml", yaml.safe_dump(complete, sort_keys=False))
         write_atomically(path / "plan.json", plan.model_dump_json(indent=1) + "\n")
-        facts = RunFacts(environment=environment, subject=subject)
+        facts = RunFacts(
+            environment=prepared.environment,
+            subject=prepared.subject,
+            files=prepared.files,
+            stamp=prepared.stamp,
+        )
         write_atomically(path / "run.json", facts.model_dump_json(indent=1) + "\n")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
@@ -217,11 +278,12 @@ def _differences(old: SweepConfig, new: SweepConfig) -> list[str]:
     ]
 
 
-def _changed(found: RunFacts, environment: Environment, subject: Subject) -> list[str]:
+def _changed(found: RunFacts, now: Prepared) -> list[str]:
+    before, environment = found.environment, now.environment
     pairs = {
-        "the processor differs": (found.environment.cpu, environment.cpu),
-        "versions of packages differ": (found.environment.packages, environment.packages),
-        "the number of threads differs": (found.environment.num_threads, environment.num_threads),
-        "the model or the data differs": (found.subject, subject),
+        "the processor differs": (before.cpu, environment.cpu),
+        "versions of packages differ": (before.packages, environment.packages),
+        "the number of threads differs": (before.num_threads, environment.num_threads),
+        "the model or the data differs": (found.subject, now.subject),
     }
-    return [text for text, (before, now) in pairs.items() if before != now]
+    return [text for text, (old, new) in pairs.items() if old != new]

@@ -1,29 +1,30 @@
 """Artifacts by content key: made once, found again by any run on this machine.
 
-An artifact is a folder with its files and `facts.json`. It is made under a temporary name and
-moved into place whole, so that a reader never sees half of one.
+An artifact is a folder with its files and `facts.json`. It is made in `tmp/KEY` and moved into
+place whole, so that a reader never sees half of one. Whoever makes it holds a lock on that folder,
+which ends with the process: others wait for it, and what nobody holds was abandoned.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quantbench.core.errors import UsageError
+from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.frozen import content_key
 
 Facts = dict[str, Any]
 
-_ABANDONED_SECONDS = 24 * 3600
+FACTS_FILE = "facts.json"
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,21 @@ def default_store() -> Path:
     return Path(configured) if configured else Path.home() / ".cache" / "quantbench"
 
 
-def check_store(root: Path) -> None:
-    """Refuse a store that cannot be written, before any work is done.
+def open_store(root: Path) -> None:
+    """Make a store ready, and remove what killed processes left half made.
 
     Raises:
-        UsageError: the folder cannot be made or written.
+        UsageError: the folder cannot be made or written; said before any work is done.
     """
     try:
-        (root / "artifacts").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root / "artifacts"):
-            pass
+        for name in ("artifacts", "tmp"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=root / name):
+                pass
+        for folder in (root / "tmp").iterdir():
+            with _try_lock(folder) as is_ours:
+                if is_ours:
+                    shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise UsageError(
             f"the store {root} cannot be written: {error.strerror}",
@@ -69,62 +75,93 @@ def artifact_key(stage: str, version: int, reads: Facts) -> str:
 
 
 def find(root: Path, key: str) -> Stored | None:
-    """The artifact with that key, if it is there and its files are what was written."""
-    folder = _folder(root, key)
-    facts_file = folder / "facts.json"
-    if not facts_file.exists():
-        return None
-    try:
-        record = json.loads(facts_file.read_text())
-        files: dict[str, str] = record["files"]
-        facts: Facts = record["facts"]
-    except (ValueError, KeyError, TypeError):
-        shutil.rmtree(folder)  # damaged: it is made again
-        return None
-    if any(
-        not (folder / name).exists() or file_sha256(folder / name) != digest
-        for name, digest in files.items()
-    ):
-        shutil.rmtree(folder)
-        return None
-    return Stored(folder, facts)
+    """The artifact with that key, if it is there and its files are, by digest, what was written.
+
+    One that is damaged is removed: it is made again.
+    """
+    return _read(root, key, _is_unchanged)
 
 
-def make(root: Path, key: str, build: Callable[[Path], Facts]) -> Stored:
+def recall(root: Path, key: str) -> Facts | None:
+    """The facts of an artifact, if it is there: its files are looked at, but not read.
+
+    Files whose size and time stamp are as they were count as unchanged; `find` reads them.
+    """
+
+    def is_unchanged(path: Path, wrote: Facts) -> bool:
+        return _stamp(path) == wrote["stamp"] or _is_unchanged(path, wrote)
+
+    found = _read(root, key, is_unchanged)
+    return None if found is None else found.facts
+
+
+def make(
+    root: Path,
+    key: str,
+    stage: str,
+    build: Callable[[Path], Facts],
+    waiting: Callable[[], None] = lambda: None,
+) -> Stored:
     """The artifact with that key, built if it is not there.
+
+    If another process is building it, that one is waited for.
 
     Args:
         root: the store.
         key: from `artifact_key`.
+        stage: what makes it, for whoever lists the store.
         build: writes files into the folder that it is given, and returns facts about them. If it
             raises, nothing is kept.
+        waiting: called if another process is building it.
     """
     found = find(root, key)
     if found is not None:
         return found
-    folder = _folder(root, key)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=folder.parent))
-    try:
+    with _folder_to_build(root, key, waiting) as temporary:
+        found = find(root, key)  # another process may have made it meanwhile
+        if found is not None:
+            return found
+        _keep(temporary, artifact_folder(root, key), stage, build(temporary))
+    return _kept(root, key)
+
+
+def remake(
+    root: Path,
+    key: str,
+    stage: str,
+    build: Callable[[Path], Facts],
+    waiting: Callable[[], None] = lambda: None,
+) -> Stored:
+    """As `make`, but built anew; what was there before is replaced when the new one is whole."""
+    with _folder_to_build(root, key, waiting) as temporary:
         facts = build(temporary)
-        files = sorted(
-            path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file()
-        )
-        record = {
-            "files": {str(name): file_sha256(temporary / name) for name in files},
-            "facts": facts,
-        }
-        write_atomically(temporary / "facts.json", json.dumps(record))
-        # Another process may have been faster: its artifact is as good as this one.
-        with contextlib.suppress(OSError):
-            temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(artifact_folder(root, key), ignore_errors=True)
+        _keep(temporary, artifact_folder(root, key), stage, facts)
+    return _kept(root, key)
+
+
+def _kept(root: Path, key: str) -> Stored:
     stored = find(root, key)
     if stored is None:
-        raise OSError(f"could not move an artifact to {folder}")
+        raise QuantbenchError(f"artifact {key} was written to {root}, but cannot be read again")
     return stored
+
+
+@contextlib.contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """A folder for files that are needed for a while; it does not outlive its process for long."""
+    (root / "tmp").mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="scratch-", dir=root / "tmp"))
+    with _try_lock(folder):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def artifact_folder(root: Path, key: str) -> Path:
+    """Where an artifact is, or would be."""
+    return root / "artifacts" / key[:2] / key
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -140,9 +177,17 @@ def write_atomically(path: Path, text: str) -> None:
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)
         Path(temporary).replace(path)
+        _sync(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove what `write_atomically` left in a folder when its process was killed."""
+    for path in folder.glob(".*-????????"):
+        if path.is_file():
+            path.unlink()
 
 
 def file_sha256(path: Path) -> str:
@@ -151,12 +196,116 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left half made, once it is older than any making takes."""
-    for path in folder.glob(".*-*"):
-        if path.is_dir() and time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+@contextlib.contextmanager
+def _folder_to_build(root: Path, key: str, waiting: Callable[[], None]) -> Iterator[Path]:
+    """An empty folder that only this process may fill, under the name of the artifact's key."""
+    folder = root / "tmp" / key
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # whoever held it was done with it just now
+        try:
+            if not _lock(handle, wait=False):
+                waiting()
+                _lock(handle, wait=True)
+            if not _is_open_as(folder, handle):
+                continue  # it was moved into place, or removed, while this process waited
+            for left in folder.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            try:
+                yield folder
+            finally:
+                if _is_open_as(folder, handle):
+                    shutil.rmtree(folder, ignore_errors=True)
+            return
+        finally:
+            os.close(handle)
 
 
-def _folder(root: Path, key: str) -> Path:
-    return root / "artifacts" / key[:2] / key
+@contextlib.contextmanager
+def _try_lock(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a folder, if nobody does; yields whether."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        yield _lock(handle, wait=False)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, *, wait: bool) -> bool:
+    """Lock an open folder for this process alone; it ends with the process."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_open_as(folder: Path, handle: int) -> bool:
+    """Whether a name still stands for the folder that was opened under it."""
+    try:
+        return folder.stat().st_ino == os.fstat(handle).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _keep(temporary: Path, folder: Path, stage: str, facts: Facts) -> None:
+    """Write down what a finished folder holds, and move it into place."""
+    paths = sorted(path for path in temporary.rglob("*") if path.is_file())
+    files = {
+        str(path.relative_to(temporary)): {"sha256": file_sha256(path), "stamp": _stamp(path)}
+        for path in paths
+    }
+    record = {"stage": stage, "files": files, "facts": facts}
+    text = json.dumps(record | {"sha256": content_key(record, 64)})
+    write_atomically(temporary / FACTS_FILE, text)
+    for path in (*paths, temporary):
+        _sync(path)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary.rename(folder)
+    _sync(folder.parent)
+
+
+def _read(root: Path, key: str, is_unchanged: Callable[[Path, Facts], bool]) -> Stored | None:
+    folder = artifact_folder(root, key)
+    try:
+        record = json.loads((folder / FACTS_FILE).read_bytes())
+        digest = record.pop("sha256")
+        facts: Facts = record["facts"]
+        good = digest == content_key(record, 64) and all(
+            is_unchanged(folder / name, wrote) for name, wrote in record["files"].items()
+        )
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        good = False  # damaged, or somebody took a file away
+    if good:
+        with contextlib.suppress(OSError):  # of another user: when it was used is not known then
+            os.utime(folder)
+        return Stored(folder, facts)
+    if folder.exists():
+        shutil.rmtree(folder)
+    return None
+
+
+def _is_unchanged(path: Path, wrote: Facts) -> bool:
+    return bool(file_sha256(path) == wrote["sha256"])
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size in bytes and time of the last change in nanoseconds."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk before going on."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,24 +1,36 @@
-"""A sweep from config to card: plan, prepare, make files, evaluate, time, report.
+"""A sweep, from config to card: plan, pin, make, measure, report.
 
-Each distinct thing is done once, by a backend, and its outcome is kept as soon as it is known.
+Everything is kept as soon as it is known, so an interrupted sweep goes on where it was; a unit of
+work that fails costs the rows that need it, never the sweep.
 """
 
 from __future__ import annotations
 
+import functools
 import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantbench import registry, run_dir
+from quantbench import environment, registry, run_dir
 from quantbench.analysis.compare import summarize
 from quantbench.core.config import SweepConfig
+from quantbench.core.estimate import Past, expected_seconds
 from quantbench.core.plan import make_plan
-from quantbench.core.steps import steps
+from quantbench.core.results import Spent
+from quantbench.core.steps import PREPARE, REPORT_NAME, Step, steps
 from quantbench.core.summary import SweepSummary
-from quantbench.making import make_artifacts
-from quantbench.measuring import evaluate_arms, time_cells
-from quantbench.store import check_store
+from quantbench.core.units import Prepared, TimeUnit, Unit
+from quantbench.data.stamps import stamp
+from quantbench.history import add_to_history, read_history, this_machine
+from quantbench.known import remember
+from quantbench.making import Files, making_jobs
+from quantbench.measuring import Arms, begin_arms, measuring_jobs
+from quantbench.protocols import BackendRun
+from quantbench.schedule import run_steps
+from quantbench.store import open_store
 from quantbench.work import Observer, Work, prepare
+from quantbench.worker.sessions import num_threads
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class Reported:
 
 
 def run_sweep(
-    config: SweepConfig, config_text: str, out: Path, store: Path, observer: Observer
+    config: SweepConfig, config_text: str, out: Path, store: Path, observer: Observer, fresh: bool
 ) -> Reported:
     """Run a sweep and write its results and reports.
 
@@ -40,28 +52,46 @@ def run_sweep(
         out: the run's folder; made when the model and the data are known to fit.
         store: the artifact store.
         observer: told what is going on.
+        fresh: reuse nothing, neither from the store nor from an earlier run in the folder.
 
     Raises:
         UsageError: the model, the data or the folder do not fit; nothing was written.
     """
     plan = make_plan(config, registry.task(config.task).spec)
     run_dir.check_target(out, config, registry.catalog())
-    check_store(store)
-    observer.begin(steps(plan, config))
-    backend = registry.backend(config.backend).open(config.backend_args, store)
+    open_store(store)
+    backend = registry.backend(config.backend).open(config.backend_args, store, fresh=fresh)
     try:
-        prepared = prepare(config, backend, observer)
+        observer.begin((PREPARE,), {})
+        prepared = _prepared(config, out, backend, observer, fresh)
+        remember(store, config, prepared)
+        todo = steps(plan, config, prepared.subject.num_eval_samples)
+        expected = expected_seconds(todo, read_history(store), this_machine(), prepared.subject)
+        observer.begin(todo, expected)
+        pinned = run_dir.pinned(config, prepared)
         with run_dir.locked(out):
-            run = run_dir.open_run(out, config_text, plan, prepared.environment, prepared.subject)
+            run = run_dir.open_run(out, pinned, config_text, plan, prepared, fresh)
             for text in prepared.notes:
                 run.log(f"note: {text}")
-            work = Work(config, plan, prepared, run, backend, observer)
-            artifacts = make_artifacts(work)
-            results = evaluate_arms(work, artifacts)
-            time_cells(work, results)
+            work = Work(
+                config=pinned,
+                plan=plan,
+                prepared=prepared,
+                run=run,
+                backend=backend,
+                observer=observer,
+                store=store,
+                fresh=fresh,
+                expected=expected,
+                learn=functools.partial(_learn, {step.id: step for step in todo}, prepared, store),
+            )
+            files, arms = Files(), Arms()
+            _do(todo, making_jobs(work, files), work)
+            begin_arms(work, files, arms)
+            _do(todo, measuring_jobs(work, arms), work)
     finally:
         backend.close()
-    observer.step("report", "card, table and pictures")
+    observer.step("report", REPORT_NAME)
     return write_reports(out)
 
 
@@ -83,3 +113,46 @@ def write_reports(out: Path) -> Reported:
             problems.append(f"the report {name!r} could not be written: {line}")
             run_dir.RunDir(out).log(f"{problems[-1]}\n{traceback.format_exc()}")
     return Reported(summary, tuple(problems))
+
+
+def _prepared(
+    config: SweepConfig, out: Path, backend: BackendRun, observer: Observer, fresh: bool
+) -> Prepared:
+    """What the model and the data are: as an earlier run found them, if no file changed since."""
+    before = None if fresh else run_dir.prepared_before(out)
+    if before is not None and before.stamp == stamp(before.files):
+        found = environment.read_environment(num_threads(config))
+        return before.model_copy(update={"environment": found})
+    return prepare(config, backend, observer)
+
+
+def _learn(
+    todo: Mapping[str, Step], prepared: Prepared, store: Path, unit: Unit, spent: Spent
+) -> None:
+    """Keep what a unit took, so that the next plan knows."""
+    step = todo[f"{spent.stage} {spent.name}"]
+    amount = step.amount
+    if isinstance(unit, TimeUnit):  # arms whose times were known are not in it
+        amount = len(unit.arms) * unit.config.time_benchmark_args.duration
+    past = Past(
+        machine=this_machine(),
+        stage=spent.stage,
+        kind=step.kind,
+        amount=amount,
+        model=prepared.subject.model_digest,
+        num_parameters=prepared.subject.num_parameters,
+        seconds=spent.seconds,
+        peak_rss_bytes=spent.peak_rss_bytes,
+    )
+    add_to_history(store, past)
+
+
+def _do(todo: Sequence[Step], jobs: dict[str, Callable[[], None]], work: Work) -> None:
+    """Do the steps that there are jobs for."""
+    run_steps(
+        [step for step in todo if step.id in jobs],
+        lambda step: jobs[step.id](),
+        cores=environment.read_cpu().allowed_cores,
+        fits=environment.has_memory_for,
+        stop=work.backend.close,
+    )

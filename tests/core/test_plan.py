@@ -217,5 +217,5 @@ def test_every_step_of_a_sweep_has_a_name_of_its_own() -> None:
             "calibration.num_calibration_samples": [10, 20],
         },
     }
-    found = [(step.stage, step.name) for step in steps(plan(**changes), config(**changes))]
+    found = [(step.stage, step.name) for step in steps(plan(**changes), config(**changes), 10)]
     assert len(set(found)) == len(found)

@@ -8,7 +8,12 @@ from quantbench.core.results import Failed
 from quantbench.core.steps import Step
 from quantbench.progress import Watcher, seconds_left
 
-STEPS = (Step("export", "opset 17", 2.0), Step("evaluate", "a", 10.0), Step("evaluate", "b", 10.0))
+STEPS = (
+    Step(stage="export", name="opset 17"),
+    Step(stage="evaluate", name="a"),
+    Step(stage="evaluate", name="b"),
+)
+SECONDS = {"export opset 17": 2.0, "evaluate a": 10.0, "evaluate b": 10.0}
 
 
 class Clock:
@@ -22,21 +27,21 @@ class Clock:
 
 
 def test_the_time_left_is_what_was_guessed_less_what_is_done() -> None:
-    assert seconds_left(STEPS, 1, 0.5, [2.0]) == pytest.approx(15.0)
+    assert seconds_left(STEPS, SECONDS, 1, 0.5, [2.0]) == pytest.approx(15.0)
 
 
 def test_a_stage_that_took_longer_than_guessed_is_expected_to_do_so_again() -> None:
-    assert seconds_left(STEPS, 2, 0.0, [2.0, 30.0]) == pytest.approx(30.0)
+    assert seconds_left(STEPS, SECONDS, 2, 0.0, [2.0, 30.0]) == pytest.approx(30.0)
 
 
 def test_steps_that_were_passed_over_teach_nothing() -> None:
-    assert seconds_left(STEPS, 2, 0.0, [2.0, 0.0]) == pytest.approx(10.0)
+    assert seconds_left(STEPS, SECONDS, 2, 0.0, [2.0, 0.0]) == pytest.approx(10.0)
 
 
 def watch(quiet: bool) -> str:
     stream, clock = io.StringIO(), Clock()
     with Watcher("sweep", stream, quiet, clock) as watcher:
-        watcher.begin(STEPS)
+        watcher.begin(STEPS, SECONDS)
         watcher.step("export", "opset 17")
         clock.now = 4.0
         watcher.step("evaluate", "b")
@@ -55,7 +60,7 @@ def test_without_a_terminal_each_step_is_a_plain_line_with_the_time_left() -> No
 def test_waiting_for_another_run_is_seen_without_a_terminal() -> None:
     stream = io.StringIO()
     with Watcher("sweep", stream, quiet=False, clock=Clock()) as watcher:
-        watcher.begin(STEPS)
+        watcher.begin(STEPS, SECONDS)
         watcher.step("evaluate", "a")
         watcher.progress(0.0, "waiting: another run is timing on this machine")
         watcher.progress(0.1, "sample 1 of 10")

@@ -10,7 +10,8 @@ from quantbench import environment, registry, run_dir
 from quantbench.core.config import SweepConfig
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.plan import make_plan
-from quantbench.core.results import ArmResult, Subject
+from quantbench.core.results import ArmResult, Spent, Subject
+from quantbench.core.units import Prepared
 
 CONFIG: dict[str, Any] = {
     "task": "image-classification",
@@ -39,12 +40,14 @@ def config(**changes: Any) -> SweepConfig:
     return SweepConfig.model_validate_json(json.dumps(CONFIG | changes))
 
 
-def start(path: Path, subject: Subject = SUBJECT) -> run_dir.RunDir:
+def start(path: Path, subject: Subject = SUBJECT, *, fresh: bool = False) -> run_dir.RunDir:
     with run_dir.locked(path):
         pass
     plan = make_plan(config(), registry.task("image-classification").spec)
-    found = environment.read_environment(2)
-    return run_dir.open_run(path, json.dumps(CONFIG), plan, found, subject)
+    prepared = Prepared(
+        subject=subject, environment=environment.read_environment(2), files=("a/*",), stamp="s"
+    )
+    return run_dir.open_run(path, config(), json.dumps(CONFIG), plan, prepared, fresh)
 
 
 def check(path: Path, given: SweepConfig | None = None) -> None:
@@ -144,3 +147,48 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "run" / name).write_text('{"half": ')
     with pytest.raises(QuantbenchError, match=f"{name} is damaged"):
         run_dir.load_run(tmp_path / "run", registry.catalog())
+
+
+def test_fresh_throws_away_what_was_measured_there(tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    plan = make_plan(config(), registry.task("image-classification").spec)
+    run.write_arm(ArmResult(arm=plan.arms[0]))
+    run.add_spent(Spent(stage="export", name="opset 17", seconds=1.0, peak_rss_bytes=None))
+    again = start(tmp_path / "run", fresh=True)
+    assert again.read_arms() == {}
+    assert again.read_spent() == ()
+
+
+def test_fresh_may_change_the_model_under_a_run(tmp_path: Path) -> None:
+    start(tmp_path / "run")
+    other = SUBJECT.model_copy(update={"model_digest": "f" * 64})
+    start(tmp_path / "run", other, fresh=True)
+    assert run_dir.load_run(tmp_path / "run", registry.catalog()).subject == other
+
+
+def test_the_pinned_config_has_the_commits_and_all_defaults(tmp_path: Path) -> None:
+    subject = SUBJECT.model_copy(update={"model_revision": "a" * 40, "dataset_revision": "b" * 40})
+    prepared = Prepared(subject=subject, environment=environment.read_environment(2))
+    pinned = run_dir.pinned(config(), prepared)
+    assert (pinned.model_revision, pinned.dataset.revision) == ("a" * 40, "b" * 40)
+    run = start(tmp_path / "run")
+    text = (run.path / "pinned.yaml").read_text()
+    assert "optimization_level: 99" in text
+    assert run_dir.read_config(text, "pinned.yaml", registry.catalog()).seed == config().seed
+
+
+def test_what_was_prepared_is_known_to_whoever_goes_on(tmp_path: Path) -> None:
+    assert run_dir.prepared_before(tmp_path / "run") is None
+    start(tmp_path / "run")
+    found = run_dir.prepared_before(tmp_path / "run")
+    assert found is not None
+    assert (found.subject, found.files, found.stamp) == (SUBJECT, ("a/*",), "s")
+
+
+def test_half_written_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    left = [run.path / ".table.parquet-abcdefgh", run.path / "arms" / ".original.json-abcd1234"]
+    for file in left:
+        file.write_text("half")
+    start(tmp_path / "run")
+    assert not any(file.exists() for file in left)

@@ -1,7 +1,9 @@
 """The store: an artifact is there whole or not at all, and is checked when it is read."""
 
 import os
+import random
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,8 @@ def test_an_artifact_is_built_once_and_then_found(tmp_path: Path) -> None:
         return {"opset": 17}
 
     key = store.artifact_key("export", 1, {"model": "abc"})
-    first = store.make(tmp_path, key, build)
-    second = store.make(tmp_path, key, build)
+    first = store.make(tmp_path, key, "export", build)
+    second = store.make(tmp_path, key, "export", build)
     assert len(calls) == 1
     assert first == second
     assert second.facts == {"opset": 17}
@@ -49,7 +51,7 @@ def test_nothing_is_left_of_an_artifact_whose_making_failed(tmp_path: Path) -> N
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
-        store.make(tmp_path, "ab" * 16, build)
+        store.make(tmp_path, "ab" * 16, "export", build)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert store.find(tmp_path, "ab" * 16) is None
 
@@ -60,24 +62,56 @@ def test_a_damaged_artifact_is_not_found_but_made_again(tmp_path: Path) -> None:
         return {}
 
     key = "cd" * 16
-    (store.make(tmp_path, key, build).path / "model.onnx").write_text("bad")
+    (store.make(tmp_path, key, "export", build).path / "model.onnx").write_text("bad")
     assert store.find(tmp_path, key) is None
-    assert (store.make(tmp_path, key, build).path / "model.onnx").read_text() == "good"
+    assert (store.make(tmp_path, key, "export", build).path / "model.onnx").read_text() == "good"
 
 
-def test_of_two_processes_that_make_the_same_both_get_it(tmp_path: Path) -> None:
-    key = "ef" * 16
+def test_of_two_processes_one_makes_it_and_the_other_waits_for_it(tmp_path: Path) -> None:
+    """The second one begins while the first one is making it."""
+    key, made, waited = "ef" * 16, list[str](), threading.Event()
 
-    def faster(folder: Path) -> store.Facts:
+    def second() -> None:
+        def build(folder: Path) -> store.Facts:
+            made.append("second")
+            return {}
+
+        store.make(tmp_path, key, "export", build, waiting=waited.set)
+
+    other = threading.Thread(target=second)
+
+    def first(folder: Path) -> store.Facts:
+        other.start()
+        assert waited.wait(30)
+        made.append("first")
         (folder / "model.onnx").write_text("one")
         return {}
 
-    def slower(folder: Path) -> store.Facts:
-        store.make(tmp_path, key, faster)  # another process moves its own into place first
-        (folder / "model.onnx").write_text("one")
-        return {}
+    stored = store.make(tmp_path, key, "export", first)
+    other.join()
+    assert made == ["first"]
+    assert (stored.path / "model.onnx").read_text() == "one"
 
-    assert (store.make(tmp_path, key, slower).path / "model.onnx").read_text() == "one"
+
+def test_what_another_process_gave_up_is_made_by_the_one_that_waited(tmp_path: Path) -> None:
+    key, waited = "ef" * 16, threading.Event()
+    found: list[store.Stored] = []
+
+    def second() -> None:
+        found.append(store.make(tmp_path, key, "export", lambda _: {"n": 2}, waiting=waited.set))
+
+    other = threading.Thread(target=second)
+
+    def first(folder: Path) -> store.Facts:
+        other.start()
+        assert waited.wait(30)
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        store.make(tmp_path, key, "export", first)
+    other.join()
+    assert found[0].facts == {"n": 2}
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_a_file_is_replaced_whole_and_readable_as_the_umask_says(tmp_path: Path) -> None:
@@ -101,24 +135,112 @@ def test_the_store_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
 def test_a_store_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="QUANTBENCH_STORE"):
-        store.check_store(tmp_path / "file")
-    store.check_store(tmp_path / "new")
+        store.open_store(tmp_path / "file")
+    store.open_store(tmp_path / "new")
 
 
 def test_an_artifact_with_damaged_facts_is_made_again(tmp_path: Path) -> None:
     key = "ab" * 16
-    (store.make(tmp_path, key, lambda _: {"n": 1}).path / "facts.json").write_text("{")
+    (store.make(tmp_path, key, "export", lambda _: {"n": 1}).path / "facts.json").write_text("{")
     assert store.find(tmp_path, key) is None
-    assert store.make(tmp_path, key, lambda _: {"n": 2}).facts == {"n": 2}
+    assert store.make(tmp_path, key, "export", lambda _: {"n": 2}).facts == {"n": 2}
 
 
-def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path: Path) -> None:
-    key = "cd" * 16
-    folder = tmp_path / "artifacts" / "cd"
-    old, young = folder / ".cdcdcdcd-old", folder / ".cdcdcdcd-young"
-    for path in (old, young):
-        path.mkdir(parents=True)
-    os.utime(old, (0, 0))
-    store.make(tmp_path, key, lambda _: {})
-    assert not old.exists()
-    assert young.exists()
+def test_what_a_killed_process_left_is_removed_and_what_is_being_made_is_not(
+    tmp_path: Path,
+) -> None:
+    store.open_store(tmp_path)
+    left = tmp_path / "tmp" / ("cd" * 16)
+    left.mkdir()
+    (left / "half").write_text("half")
+
+    def build(folder: Path) -> store.Facts:
+        store.open_store(tmp_path)  # another run begins
+        assert folder.is_dir()
+        return {}
+
+    store.make(tmp_path, "ab" * 16, "export", build)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_what_is_half_made_is_begun_anew(tmp_path: Path) -> None:
+    key = "ab" * 16
+    left = tmp_path / "tmp" / key
+    left.mkdir(parents=True)
+    (left / "half").write_text("half")
+    stored = store.make(tmp_path, key, "export", lambda _: {})
+    assert sorted(path.name for path in stored.path.iterdir()) == ["facts.json"]
+
+
+def test_recalling_looks_at_files_without_reading_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "ab" * 16
+
+    def build(folder: Path) -> store.Facts:
+        (folder / "model.onnx").write_text("weights")
+        return {"opset": 17}
+
+    store.make(tmp_path, key, "export", build)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "file_sha256", lambda _: pytest.fail("the file was read"))
+        assert store.recall(tmp_path, key) == {"opset": 17}
+    (store.artifact_folder(tmp_path, key) / "model.onnx").write_text("changed")
+    assert store.recall(tmp_path, key) is None
+
+
+def test_a_copied_store_is_as_good_though_time_stamps_differ(tmp_path: Path) -> None:
+    key = "ab" * 16
+
+    def build(folder: Path) -> store.Facts:
+        (folder / "model.onnx").write_text("weights")
+        return {}
+
+    stored = store.make(tmp_path, key, "export", build)
+    os.utime(stored.path / "model.onnx", (0, 0))
+    assert store.recall(tmp_path, key) == {}
+
+
+def test_remaking_replaces_what_was_there_when_the_new_one_is_whole(tmp_path: Path) -> None:
+    key = "ab" * 16
+    store.make(tmp_path, key, "export", lambda _: {"n": 1})
+
+    def fails(_: Path) -> store.Facts:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        store.remake(tmp_path, key, "export", fails)
+    assert store.recall(tmp_path, key) == {"n": 1}
+    assert store.remake(tmp_path, key, "export", lambda _: {"n": 2}).facts == {"n": 2}
+
+
+@pytest.mark.parametrize("file", ["facts.json", "model.onnx"])
+def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path, file: str) -> None:
+    """A hundred places in the file and in what is known of it, then cut off at a hundred."""
+    key = "ab" * 16
+    content = bytes(range(256)) * 4
+
+    def build(folder: Path) -> store.Facts:
+        (folder / "model.onnx").write_bytes(content)
+        return {"opset": 17, "nodes": {"MatMul": [1, 2.5, None, True, "text"]}}
+
+    good = store.make(tmp_path, key, "export", build).path / file
+    written = good.read_bytes()
+    rng = random.Random(0)
+    for _ in range(100):
+        place, bit = rng.randrange(len(written)), rng.randrange(8)
+        damaged = bytearray(written)
+        damaged[place] ^= 1 << bit
+        for spoilt in (bytes(damaged), written[:place]):
+            path = store.make(tmp_path, key, "export", build).path / file
+            path.write_bytes(spoilt)
+            assert store.find(tmp_path, key) is None, (place, bit)
+    assert store.make(tmp_path, key, "export", build).facts["opset"] == 17
+
+
+def test_a_scratch_folder_is_gone_when_it_was_used(tmp_path: Path) -> None:
+    with store.scratch(tmp_path) as folder:
+        (folder / "inputs.npz").write_text("x")
+        store.open_store(tmp_path)
+        assert folder.is_dir()
+    assert list((tmp_path / "tmp").iterdir()) == []

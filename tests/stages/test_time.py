@@ -1,6 +1,7 @@
 """Timing: arms are compared at the same time, each in a process of its own."""
 
 import random
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def run(specs: list[ArmSpec], **changes: Any) -> dict[str, Timing | TimingFailed
     args = TimeBenchmarkArgs(**{"duration": 0.02, "warmup_runs": 2} | changes)
     inputs = {"x": np.ones((1, 64), dtype=np.float32)}
     comparison = Comparison(CELL, tuple(specs), "reference", "a")
-    return time_cell(comparison, inputs, args, None, 0, lambda *_: None)
+    with tempfile.TemporaryDirectory() as scratch:
+        return time_cell(comparison, inputs, args, None, 0, lambda *_: None, scratch=Path(scratch))
 
 
 def test_the_reference_runs_first_and_last_and_the_others_in_changing_order() -> None:

@@ -65,7 +65,8 @@ def test_the_run_folder_holds_config_plan_results_table_card_and_log(
         "log.txt",
     }  # fmt: skip
     assert (folder / "config.yaml").read_text() == config.read_text()
-    assert len(list((folder / "results").iterdir())) == 8
+    assert len(list((folder / "arms").iterdir())) == 8
+    assert len(list((folder / "results").iterdir())) == 8  # one per row
 
 
 def test_files_with_the_same_graph_are_measured_once(

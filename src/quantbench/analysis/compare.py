@@ -145,10 +145,10 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
 
 def _cell(facts: Facts, arm_id: str, reference_id: str | None, cell: Cell) -> CellSummary:
     found = facts.timing(arm_id, cell)
-    original = facts.timing(ORIGINAL_ID, cell)
-    reference = facts.timing(reference_id, cell) if reference_id else None
-    speedup = facts.ratio(ORIGINAL_ID, arm_id, cell)
-    over_reference = facts.ratio(reference_id, arm_id, cell)
+    original = facts.timing(ORIGINAL_ID, cell, found)
+    reference = facts.timing(reference_id, cell, found) if reference_id else None
+    speedup = facts.ratio(ORIGINAL_ID, arm_id, cell, found)
+    over_reference = facts.ratio(reference_id, arm_id, cell, found)
     timed = isinstance(found, Timing)
     if timed and facts.resolve(arm_id) == ORIGINAL_ID:
         speedup = SAME
@@ -166,7 +166,9 @@ def _cell(facts: Facts, arm_id: str, reference_id: str | None, cell: Cell) -> Ce
         optimized=timing.latency(found) if isinstance(found, Timing) else None,
         speedup=speedup,
         quantization_speedup=over_reference,
-        runtime_speedup=facts.ratio(ORIGINAL_ID, reference_id, cell) if reference_id else None,
+        runtime_speedup=(
+            facts.ratio(ORIGINAL_ID, reference_id, cell, found) if reference_id else None
+        ),
         half_width=half_width,
         unresolved=bool(ratios) and (half_width is None or half_width > precision),
         missing=_missing(found, original, facts.original_name),

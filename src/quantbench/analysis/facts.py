@@ -52,16 +52,44 @@ class Facts:
         found = self._arms.get(self.resolve(arm_id))
         return found.evaluation if found and isinstance(found.evaluation, Evaluation) else None
 
-    def timing(self, arm_id: str, cell: Cell) -> Timing | TimingFailed | None:
-        """The times that hold for that arm in that cell; None if it was not run."""
+    def timings(self, arm_id: str, cell: Cell) -> tuple[Timing | TimingFailed, ...]:
+        """All times that hold for that arm in that cell, one entry per session."""
         found = self._arms.get(self.resolve(arm_id))
-        timings = found.timings if found else ()
-        return next((item for item in timings if item.cell == cell), None)
+        return tuple(item for item in (found.timings if found else ()) if item.cell == cell)
 
-    def ratio(self, slow_id: str | None, fast_id: str, cell: Cell) -> Ratio | None:
-        """How many times faster the second arm is; None if they were not interleaved."""
-        slow = self.timing(slow_id, cell) if slow_id else None
-        fast = self.timing(fast_id, cell)
+    def timing(
+        self, arm_id: str, cell: Cell, beside: Timing | TimingFailed | None = None
+    ) -> Timing | TimingFailed | None:
+        """The times that hold for that arm in that cell; None if it was not run.
+
+        Args:
+            arm_id: the arm.
+            cell: the cell.
+            beside: times of the same session are wanted; the first ones if there are none of it.
+        """
+        found = self.timings(arm_id, cell)
+        together = [
+            item
+            for item in found
+            if isinstance(item, Timing)
+            and isinstance(beside, Timing)
+            and item.session == beside.session
+        ]
+        return next(iter((*together, *found)), None)
+
+    def ratio(
+        self, slow_id: str | None, fast_id: str, cell: Cell, beside: Timing | TimingFailed | None
+    ) -> Ratio | None:
+        """How many times faster the second arm is; None if they were not interleaved.
+
+        Args:
+            slow_id: the arm whose time is above the line.
+            fast_id: the arm whose time is below it.
+            cell: the cell.
+            beside: in whose session both are looked for.
+        """
+        slow = self.timing(slow_id, cell, beside) if slow_id else None
+        fast = self.timing(fast_id, cell, beside)
         anchor = self.anchor(fast)
         if not isinstance(slow, Timing) or not isinstance(fast, Timing) or anchor is None:
             return None
@@ -76,5 +104,5 @@ class Facts:
         """The reference that ran first and last in the rounds of an arm, in the same session."""
         if not isinstance(arm, Timing):
             return None
-        found = self.timing(arm.reference_id, arm.cell)
+        found = self.timing(arm.reference_id, arm.cell, arm)
         return found if isinstance(found, Timing) and found.session == arm.session else None

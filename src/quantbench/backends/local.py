@@ -1,11 +1,12 @@
-"""The local backend: a worker process on this machine.
+"""The local backend: worker processes on this machine.
 
-The process is kept between units, as starting one loads the model libraries; when it dies, the
+A process is kept between units, as starting one loads the model libraries; when it dies, the
 unit that killed it has failed, and the next unit gets a new one.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from quantbench.child import Child, ChildDiedError
+from quantbench.core.errors import QuantbenchError
 from quantbench.core.frozen import Frozen
 from quantbench.core.results import Failed
 from quantbench.core.specs import BackendSpec
@@ -28,34 +30,79 @@ class LocalArgs(Frozen):
 
 
 class LocalRun:
-    """A worker process, started when it is first needed."""
+    """Worker processes: one for each unit that is done at the same time, started when needed."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, fresh: bool) -> None:
         self._store = store
-        self._child: Child | None = None
+        self._fresh = fresh
+        self._lock = threading.Lock()
+        self._idle: list[Child] = []
+        self._busy: list[Child] = []
+        self._closed = False
 
     def run(self, unit: Mapping[str, JsonValue], on_progress: OnProgress) -> dict[str, JsonValue]:
-        """Do one unit in the worker process."""
-        if self._child is None:
-            self._child = Child("quantbench.worker", {"TOKENIZERS_PARALLELISM": "false"})
+        """Do one unit in a worker process of its own.
+
+        Raises:
+            QuantbenchError: the backend was closed meanwhile.
+        """
+        child = self._take(only=unit["stage"] == "time")
         try:
-            self._child.send({"unit": dict(unit), "store": str(self._store)})
+            store = str(self._store)
+            child.send({"unit": dict(unit), "store": store, "fresh": self._fresh})
             while True:
-                message = self._child.receive()
+                message = child.receive()
                 if "result" in message:
+                    self._give_back(child)
                     return message
                 on_progress(Progress(**message["progress"]))
         except ChildDiedError as error:
-            self.close()
-            stage = str(unit["stage"])
-            failed = Failed(stage=stage, error=str(error), log=error.log)
+            child.close()
+            with self._lock:
+                self._busy.remove(child)
+                if self._closed:
+                    raise QuantbenchError("the work was ended early") from None
+            failed = Failed(
+                stage=str(unit["stage"]),
+                error=str(error),
+                log=error.log,
+                may_pass=error.was_killed,
+            )
             return {"result": failed.model_dump(mode="json"), "peak_rss_bytes": None}
 
     def close(self) -> None:
-        """End the worker process."""
-        if self._child is not None:
-            self._child.close()
-            self._child = None
+        """End all worker processes, and with them the units that are being done."""
+        with self._lock:
+            self._closed = True
+            for child in self._busy:
+                child.kill()  # whoever waits for its answer closes it
+            idle, self._idle = self._idle, []
+        for child in idle:
+            child.close()
+
+    def _take(self, *, only: bool) -> Child:
+        """A process for one unit; with `only`, all other idle ones are ended first."""
+        with self._lock:
+            if self._closed:
+                raise QuantbenchError("the work was ended early")
+            child = (
+                self._idle.pop()
+                if self._idle
+                else Child("quantbench.worker", {"TOKENIZERS_PARALLELISM": "false"})
+            )
+            self._busy.append(child)
+            others, self._idle = (self._idle, []) if only else ([], self._idle)
+        for other in others:
+            other.close()
+        return child
+
+    def _give_back(self, child: Child) -> None:
+        with self._lock:
+            self._busy.remove(child)
+            if not self._closed:
+                self._idle.append(child)
+                return
+        child.close()
 
 
 class LocalBackend:
@@ -63,10 +110,10 @@ class LocalBackend:
 
     spec = BackendSpec("local", LocalArgs)
 
-    def open(self, args: Mapping[str, JsonValue], store: Path) -> BackendRun:
-        """A run with a worker process of its own. `args` act in the worker."""
+    def open(self, args: Mapping[str, JsonValue], store: Path, *, fresh: bool) -> BackendRun:
+        """A run with worker processes of its own. `args` act in the workers."""
         LocalArgs.model_validate(args)
-        return LocalRun(store)
+        return LocalRun(store, fresh)
 
 
 BACKEND = LocalBackend()

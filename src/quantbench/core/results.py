@@ -12,18 +12,24 @@ from pydantic import Field, JsonValue
 from quantbench.core.config import SweepConfig
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Cell, Plan
+from quantbench.core.quantization import Inert
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 
 
 class Failed(Frozen):
-    """A unit of work that did not succeed: where, why, and what to try."""
+    """A unit of work that did not succeed: where, why, and what to try.
+
+    `may_pass` says that the same could succeed if it were tried again: the process that did it was
+    killed from outside, for example.
+    """
 
     outcome: Literal["failed"] = "failed"
     stage: str
     error: str
     hint: str | None = None
     log: str = ""
+    may_pass: bool = False
 
 
 class NodeCounts(Frozen):
@@ -152,12 +158,50 @@ TimingOutcome = Annotated[Timing | TimingFailed, Field(discriminator="outcome")]
 class ArmResult(Frozen):
     """What is known of one arm. `same_as` names the arm with the same file, measured for both."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     arm: Arm
     same_as: str | None = None
     artifact: ArtifactOutcome | None = None
     evaluation: EvaluationOutcome | None = None
     timings: tuple[TimingOutcome, ...] = ()
+
+
+class TrialScore(Frozen):
+    """The metrics of a row, as the official script gives them, over `num_samples` samples."""
+
+    outcome: Literal["completed"] = "completed"
+    num_samples: int
+    metrics: dict[str, float]
+
+
+class TrialTiming(Frozen):
+    """The times of a row in one cell: the median of its forwards, and of the original's."""
+
+    outcome: Literal["completed"] = "completed"
+    batch_size: int
+    input_length: int | None
+    num_forwards: int
+    median_ms: float
+    original_median_ms: float | None
+
+
+class TrialResult(Frozen):
+    """What is known of one row so far, without raw data: those are with its arm.
+
+    `measured_as` names the arm that has the row's file. What is None has not been done yet.
+    """
+
+    schema_version: Literal[2] = SCHEMA_VERSION
+    row: int
+    trial_id: str
+    parameters: dict[str, JsonValue]
+    refused: str | None
+    inert: tuple[Inert, ...]
+    reference: str | None
+    measured_as: str | None
+    artifact: ArtifactOutcome | None
+    score: Annotated[TrialScore | Failed, Field(discriminator="outcome")] | None
+    timings: tuple[Annotated[TrialTiming | TimingFailed, Field(discriminator="outcome")], ...]
 
 
 class PublishedTiming(Frozen):
@@ -233,20 +277,26 @@ class Subject(Frozen):
 class Spent(Frozen):
     """What one unit of work cost: wall time, and the largest resident memory of its process.
 
-    A unit whose artifact was in the store costs little. The memory is that of the worker, which
-    goes on from unit to unit, so it never falls; None where the system does not tell.
+    `expected_seconds` was estimated before it began. `keys` names what it made, or found, in the
+    store; `reused` says that nothing had to be done,
+    `attempts` how often it was tried. The memory is that of the worker, which goes on from unit to
+    unit, so it never falls; None where the system does not tell.
     """
 
     stage: str
     name: str
     seconds: float
     peak_rss_bytes: int | None
+    expected_seconds: float | None = None
+    keys: tuple[str, ...] = ()
+    reused: bool = False
+    attempts: int = 1
 
 
 class SweepResult(Frozen):
     """All facts of one run. Exactly one of `arms` (measured) and `published` is filled."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     config: SweepConfig
     plan: Plan | None = None
     environment: Environment | None = None

@@ -1,49 +1,91 @@
-"""The steps of a sweep, with guesses of how long they take, for progress and `plan`."""
+"""The work of a sweep as a graph: each distinct unit once, with the units that it needs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Literal
 
 from quantbench.core.config import SweepConfig
-from quantbench.core.plan import Plan
-from quantbench.core.quantization import Calibration, Float32
+from quantbench.core.frozen import Frozen
+from quantbench.core.plan import Arm, Plan, Variant
+from quantbench.core.quantization import Calibration, Float32, Static
 
-# Seconds that a step takes for a small model. Only the proportions matter: whoever shows
-# progress corrects them by what the steps before really took.
-_GUESSED_SECONDS = {"prepare": 4.0, "export": 4.0, "calibrate": 6.0, "quantize": 1.5, "report": 3.0}
-_EVALUATION_SECONDS_PER_SAMPLE = 0.005
-_START_SECONDS_PER_ARM = 1.2
+Cores = Literal["one", "all"]
+
+REPORT_NAME = "card, table and pictures"
 
 
-@dataclass(frozen=True)
-class Step:
-    """One unit of work: its stage, what tells it from others of the stage, and its likely length.
+class Step(Frozen):
+    """One unit of work: its stage, what tells it from others of the stage, and what it needs.
 
-    For a timing step the length is the budget that it may use at most.
+    `needs` are ids of steps that must be over before. `cores` says what it computes with: steps
+    of one core may run side by side, one of all cores runs alone. Steps of one stage and `kind`
+    take a time that grows with `amount`: samples, or the seconds that timing may take.
     """
 
     stage: str
     name: str
-    seconds: float
+    needs: tuple[str, ...] = ()
+    cores: Cores = "all"
+    kind: str = ""
+    amount: float = 1.0
+
+    @property
+    def id(self) -> str:
+        """For example `evaluate original`."""
+        return f"{self.stage} {self.name}"
 
 
-def steps(plan: Plan, config: SweepConfig) -> tuple[Step, ...]:
-    """All steps of a sweep, in their order."""
-    samples = config.max_eval_samples or 500
-    timed = len(plan.arms)
-    cell_seconds = timed * (config.time_benchmark_args.duration + _START_SECONDS_PER_ARM)
-    opsets = dict.fromkeys(variant.opset for variant in plan.variants)
-    quantized = [item for item in plan.variants if not isinstance(item.quantization, Float32)]
-    evaluation = samples * _EVALUATION_SECONDS_PER_SAMPLE
-    return (
-        _guessed("prepare", "model and data"),
-        *(_guessed("export", f"opset {opset}") for opset in opsets),
-        *(_guessed("calibrate", calibration_name(*item)) for item in plan.calibrations),
-        *(_guessed("quantize", variant.id) for variant in quantized),
-        *(Step("evaluate", arm.id, evaluation) for arm in plan.measured_arms),
-        *(Step("time", cell.id, cell_seconds) for cell in plan.cells),
-        _guessed("report", "card, table and pictures"),
-    )
+PREPARE = Step(stage="prepare", name="model and data")
+
+
+def steps(plan: Plan, config: SweepConfig, num_eval_samples: int) -> tuple[Step, ...]:
+    """All steps of a sweep, each after those that it needs.
+
+    Which arms share a file is known once all files are there, so accuracy comes after that; and
+    nothing else runs while time is measured, so time comes last.
+    """
+    exports = {
+        opset: Step(stage="export", name=export_name(opset), needs=(PREPARE.id,), cores="one")
+        for opset in dict.fromkeys(variant.opset for variant in plan.variants)
+    }
+    calibrations = [
+        Step(
+            stage="calibrate",
+            name=calibration_name(opset, calibration),
+            needs=(exports[opset].id,),
+            amount=calibration.num_calibration_samples,
+        )
+        for opset, calibration in plan.calibrations
+    ]
+    quantized = [
+        Step(
+            stage="quantize",
+            name=item.id,
+            needs=_needed_files(item),
+            cores="one",
+            kind=item.quantization.approach,
+        )
+        for item in plan.variants
+        if not isinstance(item.quantization, Float32)
+    ]
+    files = _ids([*exports.values(), *calibrations, *quantized])
+    evaluated = [
+        Step(stage="evaluate", name=arm.id, needs=files, kind=_kind(arm), amount=num_eval_samples)
+        for arm in plan.measured_arms
+    ]
+    seconds = len(plan.arms) * config.time_benchmark_args.duration
+    timed = [
+        Step(stage="time", name=cell.id, needs=_ids(evaluated), amount=seconds)
+        for cell in plan.cells
+    ]
+    report = Step(stage="report", name=REPORT_NAME, needs=(*_ids(evaluated), *_ids(timed)))
+    return (PREPARE, *exports.values(), *calibrations, *quantized, *evaluated, *timed, report)
+
+
+def export_name(opset: int) -> str:
+    """For example `opset 11`."""
+    return f"opset {opset}"
 
 
 def calibration_name(opset: int, calibration: Calibration) -> str:
@@ -51,5 +93,21 @@ def calibration_name(opset: int, calibration: Calibration) -> str:
     return f"opset {opset}, {calibration.method}, {calibration.num_calibration_samples} samples"
 
 
-def _guessed(stage: str, name: str) -> Step:
-    return Step(stage, name, _GUESSED_SECONDS[stage])
+def _needed_files(variant: Variant) -> tuple[str, ...]:
+    export = f"export {export_name(variant.opset)}"
+    if isinstance(variant.quantization, Static):
+        return (
+            export,
+            f"calibrate {calibration_name(variant.opset, variant.quantization.calibration)}",
+        )
+    return (export,)
+
+
+def _kind(arm: Arm) -> str:
+    """What an arm computes with, for example `onnxruntime static`."""
+    scheme = "" if arm.variant is None else f" {arm.variant.quantization.approach}"
+    return f"{arm.framework}{scheme}"
+
+
+def _ids(found: Sequence[Step]) -> tuple[str, ...]:
+    return tuple(step.id for step in found)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -10,7 +11,7 @@ from quantbench.core.config import SweepConfig
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Cell, Variant
 from quantbench.core.quantization import Calibration
-from quantbench.core.results import Environment, Failed, Subject, TimingOutcome
+from quantbench.core.results import Environment, Failed, Subject, Timing, TimingOutcome
 
 
 class PrepareUnit(Frozen):
@@ -65,15 +66,28 @@ class EvaluateUnit(Frozen):
     num_threads: int
 
 
+class TimedArm(Frozen):
+    """An arm to be timed. `artifact_key` and `graph_digest` are None for what PyTorch runs.
+
+    `compared_with` names the arms that its times are put in relation to; empty for the original
+    and the references, which are there for the others.
+    """
+
+    arm: Arm
+    artifact_key: str | None
+    graph_digest: str | None
+    compared_with: tuple[str, ...]
+
+
 class TimeUnit(Frozen):
-    """Time arms against each other in one cell. Arms go with their artifact's key."""
+    """Time arms against each other in one cell."""
 
     stage: Literal["time"] = "time"
     config: SweepConfig
     subject: Subject
     cell: Cell
     reference_id: str
-    arms: tuple[tuple[Arm, str | None], ...]
+    arms: tuple[TimedArm, ...]
     num_threads: int
 
 
@@ -85,12 +99,18 @@ UNIT: TypeAdapter[Unit] = TypeAdapter(Unit)
 
 
 class Prepared(Frozen):
-    """The answer to `PrepareUnit`. `notes` are for the user: a name that moved, for example."""
+    """The answer to `PrepareUnit`. `notes` are for the user: a name that moved, for example.
+
+    `files` are patterns of the local files behind it, `stamp` a hash of their names, sizes and
+    time stamps: as long as it is the same, so is the answer (see `data.stamps`).
+    """
 
     outcome: Literal["completed"] = "completed"
     subject: Subject
     environment: Environment
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    stamp: str = ""
 
 
 class Ranges(Frozen):
@@ -101,6 +121,17 @@ class Ranges(Frozen):
     num_samples: int
     num_tensors: int
     seconds: float
+
+
+class TimedCell(Frozen):
+    """Times in the store: of one arm, and of those that it is compared with, of one session."""
+
+    arm_id: str
+    timings: dict[str, Timing]
+
+    def as_facts(self, _: Path) -> dict[str, Any]:
+        """Plain data, for an artifact that has no files."""
+        return self.model_dump(mode="json")
 
 
 class CellTimings(Frozen):

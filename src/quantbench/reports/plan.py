@@ -9,13 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from quantbench.core.config import SweepConfig
+from quantbench.core.forecast import Forecast
 from quantbench.core.plan import Plan, naive_evaluations
-from quantbench.core.quantization import Float32
-from quantbench.core.steps import steps
 from quantbench.reports.inert import group_inert, row_list
 
 
-def print_plan_table(plan: Plan, config: SweepConfig, stream: TextIO) -> None:
+def print_plan_table(plan: Plan, config: SweepConfig, found: Forecast, stream: TextIO) -> None:
     """Print the rows of a plan and the work behind them."""
     console = Console(file=stream, highlight=False)
     table = Table(title=f"{len(plan.rows)} rows", title_justify="left")
@@ -39,7 +38,7 @@ def print_plan_table(plan: Plan, config: SweepConfig, stream: TextIO) -> None:
         table.add_row(str(row.number), *values, what)
     console.print(table)
     _print_inert(console, plan)
-    _print_work(console, plan, config)
+    _print_work(console, plan, found)
 
 
 def _print_inert(console: Console, plan: Plan) -> None:
@@ -55,32 +54,53 @@ def _print_inert(console: Console, plan: Plan) -> None:
         console.print(f"  {escape(line)}", soft_wrap=True)
 
 
-def _print_work(console: Console, plan: Plan, config: SweepConfig) -> None:
-    quantized = [item for item in plan.variants if not isinstance(item.quantization, Float32)]
-    exports = {variant.opset for variant in plan.variants}
-    timed = steps(plan, config)
-    budget = sum(step.seconds for step in timed if step.stage == "time")
+def _print_work(console: Console, plan: Plan, found: Forecast) -> None:
     rows = len(plan.rows)
+    naive = {
+        "export": str(rows),
+        "calibrate": str(_static_rows(plan)),
+        "quantize": str(rows),
+        "evaluate": str(naive_evaluations(plan)),
+        "time": f"{len(plan.cells)} × {2 * rows}",
+    }
     work = Table(title="Work", title_justify="left")
-    for name in ("stage", "here", "one row at a time"):
+    for name in ("stage", "to do", "stored", "takes about", "one row at a time"):
         work.add_column(name, justify="left" if name == "stage" else "right")
-    work.add_row("export", str(len(exports)), str(rows))
-    work.add_row("calibrate", str(len(plan.calibrations)), str(_static_rows(plan)))
-    work.add_row("quantize", str(len(quantized)), str(rows))
-    work.add_row("evaluate", str(len(plan.measured_arms)), str(naive_evaluations(plan)))
-    work.add_row(
-        "time (cells × arms)",
-        f"{len(plan.cells)} × {len(plan.arms)}",
-        f"{len(plan.cells)} × {2 * rows}",
-    )
+    for stage, alone in naive.items():
+        steps = [step for step in found.steps if step.stage == stage]
+        todo = [step for step in steps if not step.is_stored]
+        arms = f" × {len(plan.arms)}" if stage == "time" and todo else ""
+        name = "time (cells × arms)" if stage == "time" else stage
+        stored = str(len(steps) - len(todo)) if found.is_known else "?"
+        seconds = sum(step.seconds for step in todo)
+        work.add_row(name, f"{len(todo)}{arms}", stored, _duration(seconds), alone)
     console.print()
     console.print(work)
-    console.print(
-        f"Timing takes up to {budget / 60:.1f} min: {len(plan.arms)} arms × "
-        f"{len(plan.cells)} cells × {config.time_benchmark_args.duration:g} s; "
-        f"it stops early where ±{100 * config.time_benchmark_args.precision:g} % is reached.",
-        soft_wrap=True,
-    )
+    console.print(_total(found), soft_wrap=True)
+    if not found.is_known:
+        console.print(
+            "The model and the data of this config were not looked at yet, or changed since: what "
+            "the store has of them is not known, and times are guesses.",
+            soft_wrap=True,
+        )
+
+
+def _total(found: Forecast) -> str:
+    """Time, memory and disk in a sentence or two."""
+    todo = [step for step in found.steps if not step.is_stored]
+    learned = sum(step.seconds for step in todo if step.learned)
+    source = "from what such work took here" if learned > found.seconds / 2 else "a guess"
+    parts = [f"About {_duration(found.seconds)} in all ({source}; timing stops early where it can)"]
+    parts.append(f"one row at a time would take about {_duration(found.naive_seconds)}")
+    if found.peak_rss_bytes is not None:
+        parts.append(f"a process had up to {found.peak_rss_bytes / 2**30:.1f} GiB of memory")
+    if found.disk_bytes is not None:
+        parts.append(f"the model files take at most {found.disk_bytes / 2**20:,.0f} MiB of disk")
+    return "; ".join(parts) + "."
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
 def _static_rows(plan: Plan) -> int:

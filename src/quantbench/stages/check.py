@@ -37,7 +37,7 @@ def check_file(
 
 
 def _executed(path: Path, level: int, inputs: Inputs, num_threads: int) -> dict[str, int]:
-    with tempfile.TemporaryDirectory(prefix="quantbench-check-") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".check-") as folder:
         optimized = Path(folder) / "optimized.onnx"
         session = OrtSession(open_session(path, level, num_threads, optimized=optimized), None)
         counts = op_type_counts(onnx.load(optimized, load_external_data=False))

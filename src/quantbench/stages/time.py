@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import random
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -83,6 +82,7 @@ def time_cell(
     affinity: Sequence[int] | None,
     seed: int,
     on_progress: Callable[[float, str], None],
+    scratch: Path,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Timing | TimingFailed]:
     """Time all arms in one cell.
@@ -98,6 +98,7 @@ def time_cell(
         affinity: processors to bind every arm to, None to leave it to the system.
         seed: of the order within rounds.
         on_progress: called with the part of the budget that is spent (0-1), and a text.
+        scratch: a folder for the arms' inputs.
         clock: seconds.
 
     Returns:
@@ -106,15 +107,14 @@ def time_cell(
     cell = comparison.cell
     with contextlib.ExitStack() as stack:
         stack.enter_context(machine_lock(on_progress))
-        file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".npz"))
+        file = scratch / "inputs.npz"
         np.savez(file, allow_pickle=False, **inputs)
-        file.flush()
         running = [_Running(arm, Child(ARM_MODULE, _environment(arm))) for arm in comparison.arms]
         for arm in running:
             stack.callback(arm.child.close)
         for number, arm in enumerate(running):
             on_progress(0.0, f"starting and warming up {number + 1} of {len(running)}")
-            _open(arm, cell, Path(file.name), affinity, args.warmup_runs)
+            _open(arm, cell, file, affinity, args.warmup_runs)
         shuffle = random.Random(seed)  # noqa: S311 - an order, not a secret
         stopped = _rounds(running, comparison, args, shuffle, on_progress, clock)
         # A name of its own for each session, so that blocks of two are never compared.

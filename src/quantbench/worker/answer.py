@@ -23,7 +23,8 @@ from quantbench.core.units import (
     Refused,
     TimeUnit,
 )
-from quantbench.protocols import OnProgress, Progress
+from quantbench.protocols import Progress
+from quantbench.worker.access import Access
 from quantbench.worker.files import calibrate, export, quantize
 from quantbench.worker.measure import evaluate_arm, time_arms
 from quantbench.worker.prepare import prepare
@@ -38,7 +39,8 @@ def answer(message: Message, send: Callable[[Message], None]) -> Message:
     stage = str(message["unit"].get("stage"))
     result: Frozen
     try:
-        result = run_unit(message["unit"], Path(message["store"]), on_progress)
+        access = Access(Path(message["store"]), message["fresh"], on_progress)
+        result = run_unit(message["unit"], access)
     except UsageError as error:
         result = Refused(message=str(error))
     except QuantbenchError as error:
@@ -54,25 +56,24 @@ def answer(message: Message, send: Callable[[Message], None]) -> Message:
     }
 
 
-def run_unit(data: Mapping[str, Any], root: Path, on_progress: OnProgress) -> Frozen:
+def run_unit(data: Mapping[str, Any], access: Access) -> Frozen:
     """Do one unit of work.
 
     Args:
         data: a unit of `quantbench.core.units` as JSON data.
-        root: the artifact store.
-        on_progress: told how far the unit is.
+        access: the artifact store, and who is told how far the unit is.
     """
     unit = UNIT.validate_json(json.dumps(data))
     match unit:
         case PrepareUnit():
             return prepare(unit.config)
         case ExportUnit():
-            return export(unit, root)
+            return export(unit, access)
         case CalibrateUnit():
-            return calibrate(unit, root, on_progress)
+            return calibrate(unit, access)
         case QuantizeUnit():
-            return quantize(unit, root)
+            return quantize(unit, access)
         case EvaluateUnit():
-            return evaluate_arm(unit, root, on_progress)
+            return evaluate_arm(unit, access)
         case TimeUnit():
-            return time_arms(unit, root, on_progress)
+            return time_arms(unit, access)

@@ -14,24 +14,18 @@ from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import Float32
 from quantbench.core.results import Artifact
 from quantbench.core.units import CalibrateUnit, ExportUnit, QuantizeUnit, Ranges
-from quantbench.data.sampling import sample_indices
-from quantbench.protocols import Inputs, OnProgress, Progress, TaskRun
+from quantbench.protocols import Inputs, Progress, TaskRun
 from quantbench.tasks.rows import naming_row
+from quantbench.worker.access import Access
+from quantbench.worker.keys import calibrate_key, calibrated_rows, export_key, quantize_key
 from quantbench.worker.opened import opened_as_pinned
-from quantbench.worker.reads import (
-    ENCODING_PACKAGES,
-    STAGE_VERSIONS,
-    num_threads,
-    stored_file,
-    task_reads,
-    versions,
-)
+from quantbench.worker.sessions import num_threads
 
 # Shapes that an export is checked with: other than those that it was traced with.
 CHECKED_SHAPES = ((1, 16), (2, 11), (3, 8))
 
 
-def export(unit: ExportUnit, root: Path) -> Artifact:
+def export(unit: ExportUnit, access: Access) -> Artifact:
     """Export the model, or take the ONNX file that was given; check it, and keep the file.
 
     Raises:
@@ -43,15 +37,8 @@ def export(unit: ExportUnit, root: Path) -> Artifact:
 
     opened = opened_as_pinned(unit.config, unit.subject)
     spec = registry.task(unit.config.task).spec
-    reads = {
-        "model": unit.subject.model_digest,
-        "auto_class": spec.auto_class,
-        "opset": unit.opset,
-        "levels": unit.levels,
-        "tools": versions("torch", "transformers", "onnx", "onnxruntime"),
-    }
     samples = _check_inputs(opened.task)
-    key = store.artifact_key("export", STAGE_VERSIONS["export"], reads)
+    key = export_key(unit)
 
     def build(folder: Path) -> store.Facts:
         started = time.perf_counter()
@@ -66,10 +53,10 @@ def export(unit: ExportUnit, root: Path) -> Artifact:
         executed = check_file(path, unit.levels, samples[0], num_threads(unit.config))
         return _artifact(key, path, seconds, executed_nodes=executed, max_abs_difference=difference)
 
-    return Artifact.model_validate(store.make(root, key, build).facts)
+    return Artifact.model_validate(access.make(key, unit.stage, build))
 
 
-def calibrate(unit: CalibrateUnit, root: Path, on_progress: OnProgress) -> Ranges:
+def calibrate(unit: CalibrateUnit, access: Access) -> Ranges:
     """Find the activation ranges of an exported file over samples of the calibration split.
 
     Raises:
@@ -82,19 +69,7 @@ def calibrate(unit: CalibrateUnit, root: Path, on_progress: OnProgress) -> Range
     split = opened.calibrated
     if split is None:
         raise QuantbenchError("static quantization needs dataset.calibration_split")
-    config = unit.config
-    wanted = unit.calibration.num_calibration_samples
-    indices = sample_indices(split.num_rows, wanted, config.sampling, config.seed)
-    reads = {
-        "exported": unit.exported_key,
-        "operators": unit.operators,
-        "method": unit.calibration.method,
-        "data": split.fingerprint,
-        "indices": indices,
-        "task": task_reads(config, unit.subject),
-        "tools": versions("onnx", "onnxruntime", *ENCODING_PACKAGES),
-    }
-    key = store.artifact_key("calibrate", STAGE_VERSIONS["calibrate"], reads)
+    key, indices = calibrate_key(unit), calibrated_rows(unit)
 
     def samples() -> Iterator[Inputs]:
         for index in indices:
@@ -105,25 +80,25 @@ def calibrate(unit: CalibrateUnit, root: Path, on_progress: OnProgress) -> Range
     def build(folder: Path) -> store.Facts:
         started = time.perf_counter()
         facts = collect_ranges(
-            stored_file(root, unit.exported_key),
+            access.file(unit.exported_key),
             samples(),
             unit.operators,
             unit.calibration.method,
             folder / "ranges.json",
-            on_sample=lambda done: on_progress(
+            on_sample=lambda done: access.on_progress(
                 Progress(done, max(done, len(indices)), f"sample {done} of {len(indices)}")
             ),
         )
-        return {
-            "num_samples": len(indices),
-            "num_tensors": facts.num_tensors,
-            "seconds": time.perf_counter() - started,
-        }
+        seconds = time.perf_counter() - started
+        ranges = Ranges(
+            key=key, num_samples=len(indices), num_tensors=facts.num_tensors, seconds=seconds
+        )
+        return ranges.model_dump(mode="json")
 
-    return Ranges(key=key, **store.make(root, key, build).facts)
+    return Ranges.model_validate(access.make(key, unit.stage, build))
 
 
-def quantize(unit: QuantizeUnit, root: Path) -> Artifact:
+def quantize(unit: QuantizeUnit, access: Access) -> Artifact:
     """Quantize an exported file, check it, and keep the result.
 
     Raises:
@@ -138,22 +113,13 @@ def quantize(unit: QuantizeUnit, root: Path) -> Artifact:
             "a float32 variant is the export itself: there is nothing to quantize"
         )
     opened = opened_as_pinned(unit.config, unit.subject)
-    reads = {
-        "exported": unit.exported_key,
-        "ranges": unit.ranges_key,
-        "scheme": scheme.model_dump(mode="json", exclude={"calibration"}),
-        "levels": unit.levels,
-        "tools": versions("onnx", "onnxruntime"),
-    }
-    key = store.artifact_key("quantize", STAGE_VERSIONS["quantize"], reads)
+    key = quantize_key(unit)
 
     def build(folder: Path) -> store.Facts:
         started = time.perf_counter()
-        ranges = (
-            None if unit.ranges_key is None else stored_file(root, unit.ranges_key, "ranges.json")
-        )
+        ranges = None if unit.ranges_key is None else access.file(unit.ranges_key, "ranges.json")
         path = folder / "model.onnx"
-        facts = quantize_model(stored_file(root, unit.exported_key), scheme, ranges, path)
+        facts = quantize_model(access.file(unit.exported_key), scheme, ranges, path)
         seconds = time.perf_counter() - started
         sample = _check_inputs(opened.task)[0]
         executed = check_file(path, unit.levels, sample, num_threads(unit.config))
@@ -167,7 +133,7 @@ def quantize(unit: QuantizeUnit, root: Path) -> Artifact:
             exclusion_effects=facts.exclusion_effects,
         )
 
-    return Artifact.model_validate(store.make(root, key, build).facts)
+    return Artifact.model_validate(access.make(key, unit.stage, build))
 
 
 def _check_inputs(task: TaskRun) -> list[Inputs]:

@@ -8,21 +8,16 @@ import numpy as np
 
 from quantbench import environment, registry, store
 from quantbench.core.plan import ORIGINAL_ID
-from quantbench.core.results import Evaluation
-from quantbench.core.units import CellTimings, EvaluateUnit, TimeUnit
-from quantbench.protocols import OnProgress, Progress
-from quantbench.worker.opened import eval_indices, opened_as_pinned
-from quantbench.worker.reads import (
-    ENCODING_PACKAGES,
-    STAGE_VERSIONS,
-    model_path,
-    session_options,
-    task_reads,
-    versions,
-)
+from quantbench.core.results import Evaluation, Timing
+from quantbench.core.units import CellTimings, EvaluateUnit, TimedCell, TimeUnit
+from quantbench.protocols import Progress
+from quantbench.worker.access import Access
+from quantbench.worker.keys import evaluate_key, evaluated_metrics, evaluated_rows, time_keys
+from quantbench.worker.opened import opened_as_pinned
+from quantbench.worker.sessions import session_options
 
 
-def evaluate_arm(unit: EvaluateUnit, root: Path, on_progress: OnProgress) -> Evaluation:
+def evaluate_arm(unit: EvaluateUnit, access: Access) -> Evaluation:
     """Measure the accuracy of one arm, or find it in the store.
 
     Raises:
@@ -32,28 +27,11 @@ def evaluate_arm(unit: EvaluateUnit, root: Path, on_progress: OnProgress) -> Eva
     from quantbench.stages.evaluate import evaluate
 
     config, opened = unit.config, opened_as_pinned(unit.config, unit.subject)
-    spec = registry.task(config.task).spec
-    metrics = config.metrics or tuple(metric.name for metric in spec.metrics)
-    indices = eval_indices(config, opened)
-    reads = {
-        "model": unit.subject.model_digest,
-        "graph": unit.graph_digest,
-        "framework": unit.arm.framework,
-        "optimization_level": unit.arm.optimization_level,
-        "num_threads": unit.num_threads,
-        "data": opened.evaluated.fingerprint,
-        "indices": indices,
-        "metrics": metrics,
-        "cluster_key": config.dataset.cluster_key,
-        "task": task_reads(config, unit.subject),
-        "machine": environment.accuracy_fingerprint(environment.read_cpu()),
-        "tools": versions("torch", "onnxruntime", *ENCODING_PACKAGES),
-    }
-    key = store.artifact_key("evaluate", STAGE_VERSIONS["evaluate"], reads)
+    indices = evaluated_rows(config, unit.subject.eval_num_rows)
 
     def build(_: Path) -> store.Facts:
         options = session_options(config, unit.arm.optimization_level, unit.num_threads)
-        path = model_path(root, opened, unit.artifact_key)
+        path = access.model_path(opened.source.directory, unit.artifact_key)
         session = registry.runtime(unit.arm.framework).open(path, options)
         try:
             evaluation = evaluate(
@@ -61,9 +39,9 @@ def evaluate_arm(unit: EvaluateUnit, root: Path, on_progress: OnProgress) -> Eva
                 opened.task,
                 (opened.evaluated.row(index) for index in indices),
                 [str(index) for index in indices],
-                metrics,
+                evaluated_metrics(config),
                 config.dataset.cluster_key,
-                on_sample=lambda done: on_progress(
+                on_sample=lambda done: access.on_progress(
                     Progress(done, len(indices), f"sample {done} of {len(indices)}")
                 ),
             )
@@ -71,11 +49,11 @@ def evaluate_arm(unit: EvaluateUnit, root: Path, on_progress: OnProgress) -> Eva
             session.close()
         return evaluation.model_dump(mode="json")
 
-    return Evaluation.model_validate(store.make(root, key, build).facts)
+    return Evaluation.model_validate(access.make(evaluate_key(unit), unit.stage, build))
 
 
-def time_arms(unit: TimeUnit, root: Path, on_progress: OnProgress) -> CellTimings:
-    """Time all arms of one cell. Times are never taken from the store."""
+def time_arms(unit: TimeUnit, access: Access) -> CellTimings:
+    """Time all arms of one cell, and keep the times of each with those that it is compared with."""
     from quantbench.stages.time import ArmSpec, Comparison, time_cell
 
     config, opened = unit.config, opened_as_pinned(unit.config, unit.subject)
@@ -83,19 +61,30 @@ def time_arms(unit: TimeUnit, root: Path, on_progress: OnProgress) -> CellTiming
     inputs = opened.task.dummy_inputs(unit.cell.batch_size, unit.cell.input_length, rng)
     arms = tuple(
         ArmSpec(
-            id=arm.id,
-            framework=arm.framework,
-            path=model_path(root, opened, key),
-            options=session_options(config, arm.optimization_level, unit.num_threads),
+            id=item.arm.id,
+            framework=item.arm.framework,
+            path=access.model_path(opened.source.directory, item.artifact_key),
+            options=session_options(config, item.arm.optimization_level, unit.num_threads),
         )
-        for arm, key in unit.arms
+        for item in unit.arms
     )
-    timings = time_cell(
-        Comparison(unit.cell, arms, unit.reference_id, ORIGINAL_ID),
-        inputs,
-        config.time_benchmark_args,
-        environment.pinned_cpus(unit.num_threads),
-        config.seed,
-        on_progress=lambda part, text: on_progress(Progress(part, 1.0, text)),
-    )
+    with store.scratch(access.root) as folder:
+        timings = time_cell(
+            Comparison(unit.cell, arms, unit.reference_id, ORIGINAL_ID),
+            inputs,
+            config.time_benchmark_args,
+            environment.pinned_cpus(unit.num_threads),
+            config.seed,
+            on_progress=lambda part, text: access.on_progress(Progress(part, 1.0, text)),
+            scratch=folder,
+        )
+    keys = time_keys(unit)
+    for item in unit.arms:
+        if item.arm.id in keys:
+            together = {name: timings[name] for name in (item.arm.id, *item.compared_with)}
+            measured = {n: found for n, found in together.items() if isinstance(found, Timing)}
+            if len(measured) == len(together):
+                kept = TimedCell(arm_id=item.arm.id, timings=measured)
+                # Times that are there already are older: these were asked for, so they count.
+                store.remake(access.root, keys[item.arm.id], unit.stage, kept.as_facts)
     return CellTimings(timings=timings)

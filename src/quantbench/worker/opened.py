@@ -58,10 +58,15 @@ def opened_as_pinned(config: SweepConfig, subject: Subject) -> Opened:
     for what, found, pinned in (
         ("model", opened.source.digest, subject.model_digest),
         ("evaluation data", opened.evaluated.fingerprint, subject.eval_fingerprint),
+        (
+            "calibration data",
+            None if opened.calibrated is None else opened.calibrated.fingerprint,
+            subject.calibration_fingerprint,
+        ),
     ):
         if found != pinned:
             raise QuantbenchError(
-                f"the {what} changed since the run began ({pinned[:12]} → {found[:12]})",
+                f"the {what} changed since the run began ({str(pinned)[:12]} → {str(found)[:12]})",
                 hint="Start again in a new run folder.",
             )
     return opened
@@ -74,10 +79,3 @@ def calibration_indices(config: SweepConfig, num_rows: int) -> list[tuple[int, .
     return [
         sample_indices(num_rows, int(str(count)), config.sampling, config.seed) for count in counts
     ]
-
-
-def eval_indices(config: SweepConfig, opened: Opened) -> tuple[int, ...]:
-    """The rows to evaluate, by their place in the split."""
-    return sample_indices(
-        opened.evaluated.num_rows, config.max_eval_samples, config.sampling, config.seed
-    )

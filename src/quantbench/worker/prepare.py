@@ -12,9 +12,11 @@ from quantbench.core.errors import ConfigError, Problem
 from quantbench.core.results import Subject
 from quantbench.core.units import Prepared
 from quantbench.data.rows import Split
+from quantbench.data.stamps import local_files, stamp
 from quantbench.tasks.rows import check_inputs, check_references, naming_row
-from quantbench.worker.opened import Opened, calibration_indices, eval_indices, open_config
-from quantbench.worker.reads import num_threads
+from quantbench.worker.keys import evaluated_rows
+from quantbench.worker.opened import Opened, calibration_indices, open_config
+from quantbench.worker.sessions import num_threads
 
 
 def prepare(config: SweepConfig) -> Prepared:
@@ -46,7 +48,7 @@ def prepare(config: SweepConfig) -> Prepared:
         dataset_revision=opened.evaluated.revision,
         eval_fingerprint=opened.evaluated.fingerprint,
         eval_num_rows=opened.evaluated.num_rows,
-        num_eval_samples=len(eval_indices(config, opened)),
+        num_eval_samples=len(evaluated_rows(config, opened.evaluated.num_rows)),
         calibration_fingerprint=None if calibrated is None else calibrated.fingerprint,
         calibration_num_rows=None if calibrated is None else calibrated.num_rows,
         notes=opened.task.notes,
@@ -56,7 +58,14 @@ def prepare(config: SweepConfig) -> Prepared:
     of_splits = (note for split in splits for note in split.notes)
     notes = dict.fromkeys([*source.notes, *of_splits, *opened.task.notes])
     found = environment.read_environment(num_threads(config))
-    return Prepared(subject=subject, environment=found, notes=tuple(notes))
+    files = local_files(source, config.dataset)
+    return Prepared(
+        subject=subject,
+        environment=found,
+        notes=tuple(notes),
+        files=files,
+        stamp=stamp(files),
+    )
 
 
 def _check_onnx_file(config: SweepConfig, opened: Opened) -> None:
@@ -106,7 +115,7 @@ def _check_samples(config: SweepConfig, opened: Opened) -> None:
         UsageError: what does not fit, and where.
     """
     task, evaluated = opened.task, opened.evaluated
-    indices = eval_indices(config, opened)
+    indices = evaluated_rows(config, opened.evaluated.num_rows)
     dataset = config.dataset
     inputs = {f"dataset.data_keys.{key}": column for key, column in dataset.data_keys.items()}
     references = {f"dataset.ref_keys[{n}]": column for n, column in enumerate(dataset.ref_keys)}

@@ -1,0 +1,194 @@
+"""Under which key the store keeps what a unit makes: a hash of all that the unit reads.
+
+Keys need no model and no data, only the unit and this machine: so a plan knows what is there.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+from quantbench import environment, registry, store
+from quantbench.core.config import SweepConfig
+from quantbench.core.plan import Arm
+from quantbench.core.results import Subject
+from quantbench.core.units import (
+    CalibrateUnit,
+    EvaluateUnit,
+    ExportUnit,
+    QuantizeUnit,
+    TimeUnit,
+    Unit,
+)
+from quantbench.data.sampling import sample_indices
+
+# Raised when the code of a stage changes what it makes, so that old artifacts are not reused.
+STAGE_VERSIONS = {"export": 1, "calibrate": 1, "quantize": 1, "evaluate": 1, "time": 1}
+
+# What turns rows into arrays: their versions can change tokens and pixels.
+ENCODING_PACKAGES = ("datasets", "numpy", "pillow", "tokenizers", "transformers")
+
+
+def unit_keys(unit: Unit) -> tuple[str, ...]:
+    """Where the store has, or will have, what a unit makes; several for the times of a cell."""
+    match unit:
+        case ExportUnit():
+            return (export_key(unit),)
+        case CalibrateUnit():
+            return (calibrate_key(unit),)
+        case QuantizeUnit():
+            return (quantize_key(unit),)
+        case EvaluateUnit():
+            return (evaluate_key(unit),)
+        case TimeUnit():
+            return tuple(time_keys(unit).values())
+        case _:
+            return ()
+
+
+def export_key(unit: ExportUnit) -> str:
+    """The key of an exported, or given, model file."""
+    return _key(
+        "export",
+        {
+            "model": unit.subject.model_digest,
+            "auto_class": registry.task(unit.config.task).spec.auto_class,
+            "opset": unit.opset,
+            "levels": unit.levels,
+            "tools": _versions("torch", "transformers", "onnx", "onnxruntime"),
+        },
+    )
+
+
+def calibrate_key(unit: CalibrateUnit) -> str:
+    """The key of the activation ranges of an exported file."""
+    return _key(
+        "calibrate",
+        {
+            "exported": unit.exported_key,
+            "operators": unit.operators,
+            "method": unit.calibration.method,
+            "data": unit.subject.calibration_fingerprint,
+            "indices": calibrated_rows(unit),
+            "task": _task(unit.config, unit.subject),
+            "tools": _versions("onnx", "onnxruntime", *ENCODING_PACKAGES),
+        },
+    )
+
+
+def quantize_key(unit: QuantizeUnit) -> str:
+    """The key of a quantized file."""
+    return _key(
+        "quantize",
+        {
+            "exported": unit.exported_key,
+            "ranges": unit.ranges_key,
+            "scheme": unit.variant.quantization.model_dump(mode="json", exclude={"calibration"}),
+            "levels": unit.levels,
+            "tools": _versions("onnx", "onnxruntime"),
+        },
+    )
+
+
+def evaluate_key(unit: EvaluateUnit) -> str:
+    """The key of an arm's predictions and scores."""
+    config, subject = unit.config, unit.subject
+    return _key(
+        "evaluate",
+        {
+            **_computed(unit.arm, unit.graph_digest, subject),
+            "num_threads": unit.num_threads,
+            "data": subject.eval_fingerprint,
+            "indices": evaluated_rows(config, subject.eval_num_rows),
+            "metrics": evaluated_metrics(config),
+            "cluster_key": config.dataset.cluster_key,
+            "task": _task(config, subject),
+            "machine": environment.accuracy_fingerprint(environment.read_cpu()),
+            "tools": _versions("torch", "onnxruntime", *ENCODING_PACKAGES),
+        },
+    )
+
+
+def time_keys(unit: TimeUnit) -> dict[str, str]:
+    """The keys of times, by arm id: of each arm that is timed against the others.
+
+    The original and the references have none of their own: their times of the same session are
+    kept with those of each arm that was compared with them.
+    """
+    config, subject = unit.config, unit.subject
+    described = {item.arm.id: _computed(item.arm, item.graph_digest, subject) for item in unit.arms}
+    shared = {
+        "cell": unit.cell.model_dump(mode="json"),
+        "args": config.time_benchmark_args.model_dump(mode="json"),
+        "seed": config.seed,
+        "num_threads": unit.num_threads,
+        "task": _task(config, subject),
+        "machine": environment.timing_fingerprint(),
+        "tools": _versions("torch", "onnxruntime", *ENCODING_PACKAGES),
+    }
+    return {
+        item.arm.id: _key(
+            "time",
+            shared
+            | {
+                "arm": described[item.arm.id],
+                "is_twin": item.arm.role == "reference_twin",
+                "compared_with": [described[other] for other in item.compared_with],
+            },
+        )
+        for item in unit.arms
+        if item.compared_with
+    }
+
+
+def evaluated_rows(config: SweepConfig, num_rows: int) -> tuple[int, ...]:
+    """The rows to evaluate, by their place in the split."""
+    return sample_indices(num_rows, config.max_eval_samples, config.sampling, config.seed)
+
+
+def evaluated_metrics(config: SweepConfig) -> tuple[str, ...]:
+    """The metrics to keep: those that were asked for, or all of the task's."""
+    spec = registry.task(config.task).spec
+    return config.metrics or tuple(metric.name for metric in spec.metrics)
+
+
+def calibrated_rows(unit: CalibrateUnit) -> tuple[int, ...]:
+    """The rows to calibrate on, by their place in the split."""
+    config = unit.config
+    return sample_indices(
+        unit.subject.calibration_num_rows or 0,
+        unit.calibration.num_calibration_samples,
+        config.sampling,
+        config.seed,
+    )
+
+
+def _computed(arm: Arm, graph_digest: str | None, subject: Subject) -> dict[str, Any]:
+    """What decides what an arm computes, and how: not what the arm is called."""
+    return {
+        "model": subject.model_digest,
+        "graph": graph_digest,
+        "framework": arm.framework,
+        "optimization_level": arm.optimization_level,
+    }
+
+
+def _task(config: SweepConfig, subject: Subject) -> dict[str, Any]:
+    """What turns rows into inputs, and outputs into predictions."""
+    return {
+        "name": config.task,
+        "package": registry.origin("quantbench.tasks", config.task),
+        "processor": subject.model_digest,
+        "task_args": config.task_args,
+        "data_keys": config.dataset.data_keys,
+        "ref_keys": config.dataset.ref_keys,
+    }
+
+
+def _key(stage: str, reads: Mapping[str, Any]) -> str:
+    return store.artifact_key(stage, STAGE_VERSIONS[stage], dict(reads))
+
+
+def _versions(*names: str) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in names}
