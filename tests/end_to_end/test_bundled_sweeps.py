@@ -3,7 +3,7 @@
 import importlib.resources
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 import yaml
@@ -147,14 +147,38 @@ def test_the_card_has_every_row_and_the_picture(folder: Path, questions: SweepRe
     assert str(folder) not in card  # no path of this machine
 
 
-def test_a_second_run_takes_files_and_predictions_from_the_store(
-    folder: Path, digits: SweepResult
-) -> None:
+def test_a_second_run_takes_all_from_the_store(folder: Path, digits: SweepResult) -> None:
     assert run(folder, "digits-again", demo_config("digits")) == 0
     again = run_dir.load_run(folder / "digits-again", registry.catalog())
+    assert all(unit.reused for unit in again.spent)
     for before, after in zip(digits.arms, again.arms, strict=True):
-        assert before.artifact == after.artifact  # the seconds of its making included
-        assert before.evaluation == after.evaluation
+        assert before == after  # the seconds of its making and every raw time included
+
+
+def test_a_row_more_costs_only_its_own_work(folder: Path, digits: SweepResult) -> None:
+    """A scheme that is new is quantized, evaluated, and timed with what it is compared with."""
+    config = yaml.safe_load(demo_config("digits"))
+    config["benchmarked"]["operators_to_quantize"].append(["MatMul", "Conv"])
+    assert run(folder, "digits-more", yaml.safe_dump(config, sort_keys=False)) == 0
+    more = run_dir.load_run(folder / "digits-more", registry.catalog())
+    done = [(unit.stage, unit.name) for unit in more.spent if not unit.reused]
+    assert {stage for stage, _ in done} == {"quantize", "evaluate", "time"}
+    assert more.plan is not None
+    known = {arm.arm.id for arm in digits.arms}
+    new = [arm for arm in more.arms if arm.arm.id not in known]
+    assert sum(stage == "quantize" for stage, _ in done) == len(new)
+    old_sessions = {item.session for arm in digits.arms for item in arm.timings if is_timing(item)}
+    for arm in more.arms:
+        sessions = {item.session for item in arm.timings if is_timing(item)}
+        if arm.arm.role == "row" and arm.same_as is None:
+            assert len(sessions) == 1
+            assert (sessions <= old_sessions) == (arm.arm.id in known)
+        elif arm.same_as is None:
+            assert len(sessions) == 2  # what others are compared with was there both times
+
+
+def is_timing(item: object) -> TypeGuard[Timing]:
+    return isinstance(item, Timing)
 
 
 def answers_that_are_numbers(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import yaml
 from quantbench.core.config import SweepConfig
 from quantbench.core.results import Environment, Subject, SweepResult, Timing
 from quantbench.reports.markdown import code, details, fence, table, text
-from quantbench.reports.wording import number, plural, sentence
+from quantbench.reports.wording import NOTHING, number, plural, sentence
 
 # The processor flags that decide which integer kernels run.
 _TELLING_FLAGS = (
@@ -40,16 +40,24 @@ def environment(result: SweepResult) -> str:
 
 def cost(result: SweepResult) -> str:
     """Where the time went, by stage, and the largest memory of any process."""
-    seconds: dict[str, float] = {}
-    units: dict[str, int] = {}
-    for unit in result.spent:
-        seconds[unit.stage] = seconds.get(unit.stage, 0.0) + unit.seconds
-        units[unit.stage] = units.get(unit.stage, 0) + 1
-    total = sum(seconds.values())
-    rows = [
-        [stage, f"{units[stage]:,}", number(spent, 0), f"{spent / total:.0%}"]
-        for stage, spent in seconds.items()
-    ]
+    done = [unit for unit in result.spent if not unit.reused]
+    total = sum(unit.seconds for unit in done)
+    rows: list[list[str]] = []
+    for stage in dict.fromkeys(unit.stage for unit in result.spent):
+        here = [unit for unit in done if unit.stage == stage]
+        seconds = sum(unit.seconds for unit in here)
+        expected = [unit.expected_seconds for unit in here if unit.expected_seconds is not None]
+        reused = sum(unit.stage == stage for unit in result.spent) - len(here)
+        rows.append(
+            [
+                stage,
+                f"{len(here):,}",
+                f"{reused:,}",
+                number(seconds, 0),
+                f"{seconds / total:.0%}" if total else NOTHING,
+                number(sum(expected), 0) if expected else NOTHING,
+            ]
+        )
     processes = [unit.peak_rss_bytes for unit in result.spent]
     processes += [
         process.peak_rss_bytes
@@ -60,9 +68,9 @@ def cost(result: SweepResult) -> str:
     ]
     peak = max((item for item in processes if item is not None), default=None)
     lines = [
-        f"The sweep took {number(total / 60, 1)} minutes. What was in the store already from "
-        "earlier runs costs little here.",
-        table(["stage", "units", "seconds", "share"], rows),
+        f"The units of work took {number(total / 60, 1)} minutes. What the store had from earlier "
+        "runs was not done again.",
+        table(["stage", "done", "from the store", "seconds", "share", "expected, s"], rows),
     ]
     if peak is not None:
         lines.append(f"The largest process had {number(peak / 2**30, 1)} GiB of resident memory.")

@@ -88,8 +88,11 @@ def _print_work(console: Console, plan: Plan, found: Forecast) -> None:
 def _total(found: Forecast) -> str:
     """Time, memory and disk in a sentence or two."""
     todo = [step for step in found.steps if not step.is_stored]
-    learned = sum(step.seconds for step in todo if step.learned)
-    source = "from what such work took here" if learned > found.seconds / 2 else "a guess"
+    work = [step for step in todo if step.stage not in ("prepare", "report")]
+    if not work:
+        return f"All of it is stored: about {_duration(found.seconds)} to write the reports."
+    learned = all(step.learned for step in work)
+    source = "from what such work took on this machine" if learned else "partly guessed"
     parts = [f"About {_duration(found.seconds)} in all ({source}; timing stops early where it can)"]
     parts.append(f"one row at a time would take about {_duration(found.naive_seconds)}")
     if found.peak_rss_bytes is not None:
