@@ -69,14 +69,14 @@ def read_cpu(cpuinfo: str | None = None) -> CpuInfo:
         if colon
     ]
     flags = next((value for key, value in fields if key in ("flags", "Features")), "")
-    model = next((value for key, value in fields if key == "model name"), platform.processor())
+    model = next((value for key, value in fields if key == "model name"), None)
     logical = os.cpu_count() or 1
     # A core is named by its package and its number in there; siblings share both.
     packages = [value for key, value in fields if key == "physical id"]
     cores = [value for key, value in fields if key == "core id"]
     physical = len(set(zip(packages, cores, strict=False))) or logical
     return CpuInfo(
-        model=model or platform.machine(),
+        model=model or platform.processor() or platform.machine(),
         architecture=platform.machine(),
         flags=tuple(sorted(flags.split())),
         physical_cores=physical,

@@ -89,7 +89,7 @@ def time_cell(
 
     Rounds end when the ratios of every arm to the reference and to the original are known to
     `args.precision`, or when the next round would pass the budget of `args.duration` seconds for
-    each arm.
+    each arm. Whoever calls this holds the `machine_lock`.
 
     Args:
         comparison: the arms, and which of them the others are compared with.
@@ -106,7 +106,6 @@ def time_cell(
     """
     cell = comparison.cell
     with contextlib.ExitStack() as stack:
-        stack.enter_context(machine_lock(on_progress))
         file = scratch / "inputs.npz"
         np.savez(file, allow_pickle=False, **inputs)
         running = [_Running(arm, Child(ARM_MODULE, _environment(arm))) for arm in comparison.arms]

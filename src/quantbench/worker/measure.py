@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from quantbench import environment, registry, store
 from quantbench.core.plan import ORIGINAL_ID
-from quantbench.core.results import Evaluation, Timing
+from quantbench.core.results import Evaluation, Timing, TimingOutcome
 from quantbench.core.units import CellTimings, EvaluateUnit, TimedCell, TimeUnit
 from quantbench.protocols import Progress
 from quantbench.worker.access import Access
@@ -53,7 +54,43 @@ def evaluate_arm(unit: EvaluateUnit, access: Access) -> Evaluation:
 
 
 def time_arms(unit: TimeUnit, access: Access) -> CellTimings:
-    """Time all arms of one cell, and keep the times of each with those that it is compared with."""
+    """Time all arms of one cell, and keep the times of each with those that it is compared with.
+
+    Another run may have timed the same while this one waited for the machine: then that is taken.
+    """
+    from quantbench.stages.time import machine_lock
+
+    def tell(part: float, text: str) -> None:
+        access.on_progress(Progress(part, 1.0, text))
+
+    keys = time_keys(unit)
+    with machine_lock(tell):
+        found = None if access.fresh else _timed_meanwhile(keys, access)
+        timings = found or _time(unit, access, tell)
+    for item in unit.arms:
+        if found is None and item.arm.id in keys:
+            together = {name: timings[name] for name in (item.arm.id, *item.compared_with)}
+            measured = {n: found for n, found in together.items() if isinstance(found, Timing)}
+            if len(measured) == len(together):
+                kept = TimedCell(arm_id=item.arm.id, timings=measured)
+                # Times that are there already are older: these were asked for, so they count.
+                store.remake(access.root, keys[item.arm.id], unit.stage, kept.as_facts)
+    return CellTimings(timings=timings)
+
+
+def _timed_meanwhile(keys: Mapping[str, str], access: Access) -> dict[str, TimingOutcome] | None:
+    """The times of all arms in one session, if the store has them."""
+    facts = [store.recall(access.root, key) for key in keys.values()]
+    cells = [TimedCell.model_validate(item) for item in facts if item is not None]
+    sessions = {timing.session for cell in cells for timing in cell.timings.values()}
+    if len(cells) < len(keys) or len(sessions) != 1:
+        return None
+    return {name: timing for cell in cells for name, timing in cell.timings.items()}
+
+
+def _time(
+    unit: TimeUnit, access: Access, on_progress: Callable[[float, str], None]
+) -> dict[str, TimingOutcome]:
     from quantbench.stages.time import ArmSpec, Comparison, time_cell
 
     config, opened = unit.config, opened_as_pinned(unit.config, unit.subject)
@@ -69,22 +106,13 @@ def time_arms(unit: TimeUnit, access: Access) -> CellTimings:
         for item in unit.arms
     )
     with store.scratch(access.root) as folder:
-        timings = time_cell(
+        timed = time_cell(
             Comparison(unit.cell, arms, unit.reference_id, ORIGINAL_ID),
             inputs,
             config.time_benchmark_args,
             environment.pinned_cpus(unit.num_threads),
             config.seed,
-            on_progress=lambda part, text: access.on_progress(Progress(part, 1.0, text)),
+            on_progress=on_progress,
             scratch=folder,
         )
-    keys = time_keys(unit)
-    for item in unit.arms:
-        if item.arm.id in keys:
-            together = {name: timings[name] for name in (item.arm.id, *item.compared_with)}
-            measured = {n: found for n, found in together.items() if isinstance(found, Timing)}
-            if len(measured) == len(together):
-                kept = TimedCell(arm_id=item.arm.id, timings=measured)
-                # Times that are there already are older: these were asked for, so they count.
-                store.remake(access.root, keys[item.arm.id], unit.stage, kept.as_facts)
-    return CellTimings(timings=timings)
+    return dict[str, TimingOutcome](timed)

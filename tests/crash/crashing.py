@@ -1,0 +1,150 @@
+"""Runs of a small sweep that are killed, and what is left of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from quantbench import registry, run_dir, store
+from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
+
+HOOK = Path(__file__).with_name("hook")
+# All stages, in a few seconds: two exports, a calibration, three schemes, two shapes.
+CONFIG: dict[str, Any] = {
+    "task": "question-answering",
+    "model_name_or_path": "bundled:questions",
+    "dataset": {
+        "path": "bundled:questions",
+        "data_keys": {"question": "question", "context": "context"},
+        "ref_keys": ["answers"],
+        "calibration_split": "train",
+    },
+    "calibration": {"num_calibration_samples": 4},
+    "max_eval_samples": 8,
+    "batch_sizes": [1, 2],
+    "input_lengths": [16],
+    "time_benchmark_args": {"duration": 0.05, "warmup_runs": 1},
+    "benchmarked": {
+        "quantization_approach": ["dynamic", "static"],
+        "framework_args.opset": [13, 17],
+    },
+}
+
+
+@dataclass
+class Killed:
+    """A sweep in a folder of its own, which may be run, and killed, as often as one likes."""
+
+    folder: Path
+    config: dict[str, Any] = field(default_factory=lambda: CONFIG)
+    out: str = "run"
+
+    def start(self, **variables: str) -> subprocess.Popen[bytes]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "sweep.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        log = (self.folder / "output.txt").open("ab")
+        path = os.pathsep.join([str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])])
+        with log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "quantbench", "run", "sweep.yaml", "--out", self.out],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": path,
+                    "QUANTBENCH_STORE": str(self.store),
+                    "CRASH_ROOT": str(self.folder),
+                    "CRASH_RUN": str(self.folder),
+                    **variables,
+                },
+            )
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "output.txt").read_text(errors="replace")
+
+    def finish(self, limit_s: float = 300.0) -> SweepResult:
+        """Run to the end; fails if that does not succeed."""
+        process = self.start()
+        assert process.wait(limit_s) == 0, self.output[-4000:]
+        return self.result()
+
+    def result(self) -> SweepResult:
+        return run_dir.load_run(self.folder / self.out, registry.catalog())
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill the process group of a run at once; the kernel ends what it started elsewhere."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def processes(self) -> list[int]:
+        """All processes that any run in this folder started and that are alive."""
+        mark = f"CRASH_RUN={self.folder}".encode()
+        found: list[int] = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                state = (path / "stat").read_text().rsplit(")", 1)[1].split()[0]
+                if mark in (path / "environ").read_bytes().split(b"\0") and state != "Z":
+                    found.append(int(path.name))
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+        return found
+
+    def wait_for_orphans(self, limit_s: float = 20.0) -> list[int]:
+        """Processes that are still there when the kernel had time to end them."""
+        end = time.monotonic() + limit_s
+        while self.processes() and time.monotonic() < end:
+            os.sched_yield()
+        return self.processes()
+
+    def leftovers(self) -> list[str]:
+        """Temporary files and folders below the run and the store."""
+        found = [str(path) for path in (self.store / "tmp").iterdir()]
+        for root in (self.folder / self.out, self.store):
+            hidden = (path for path in root.rglob(".*") if path.name not in (".", ".."))
+            found += [str(path) for path in hidden]
+        return found
+
+
+def facts(result: SweepResult) -> dict[str, Any]:
+    """What must be the same however often a run was killed: rows, files and predictions."""
+    assert result.plan is not None
+    found: dict[str, Any] = {"rows": [row.model_dump() for row in result.plan.rows]}
+    for arm in result.arms:
+        found[arm.arm.id] = {
+            "same_as": arm.same_as,
+            "file": arm.artifact.sha256 if isinstance(arm.artifact, Artifact) else None,
+            "answers": (
+                [item.model_dump() for item in arm.evaluation.predictions]
+                if isinstance(arm.evaluation, Evaluation)
+                else None
+            ),
+            "timed": sorted(item.cell.id for item in arm.timings if isinstance(item, Timing)),
+        }
+    return found
+
+
+def damaged(root: Path) -> list[str]:
+    """Keys of artifacts that are not what was written."""
+    keys = [path.name for path in (root / "artifacts").glob("??/*")]
+    return [key for key in keys if store.find(root, key) is None]
+
+
+def results_on_disk(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted((folder / "results").iterdir())]

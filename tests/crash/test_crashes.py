@@ -1,0 +1,109 @@
+"""Nothing is lost, half written or wrong, wherever and whenever a run is killed."""
+
+import contextlib
+import random
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crashing import Killed, damaged, facts, results_on_disk
+
+# Of all events those that a fast test looks at: one of each kind, in each kind of process.
+FEW = (
+    "start child.Child.__init__",
+    "rename store._keep for worker.access.Access.make",
+    "rename store.write_atomically for run_dir.RunDir.write_arm",
+    "write stages.time.time_cell",
+)
+RANDOM_KILLS = 40
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run that nobody disturbs: what it finds, its events in their order, and its seconds."""
+
+    facts: dict[str, Any]
+    events: tuple[str, ...]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    run = Killed(tmp_path_factory.mktemp("undisturbed"))
+    log = run.folder / "events.txt"
+    started = time.monotonic()
+    process = run.start(CRASH_LOG=str(log))
+    assert process.wait(300) == 0, run.output[-4000:]
+    seconds = time.monotonic() - started
+    assert run.leftovers() == []
+    events = tuple(dict.fromkeys(log.read_text().splitlines()))
+    return Undisturbed(facts(run.result()), events, seconds)
+
+
+def killed_at(run: Killed, event: str) -> bool:
+    """Run until the first event of that name; whether there was one."""
+    process = run.start(CRASH_AT=event)
+    return process.wait(300) == -9
+
+
+def check_like_undisturbed(run: Killed, wanted: dict[str, Any]) -> None:
+    assert run.wait_for_orphans() == []
+    found = facts(run.finish())
+    assert found == wanted
+    assert run.leftovers() == []
+    assert damaged(run.store) == []
+    assert run.processes() == []
+    assert len(results_on_disk(run.folder / run.out)) == len(wanted["rows"])
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
+    undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    run = Killed(tmp_path / "run")
+    for event in FEW:
+        assert event in undisturbed.events
+        assert killed_at(run, event)
+    check_like_undisturbed(run, undisturbed.facts)
+
+
+@pytest.mark.slow
+def test_every_write_rename_lock_and_start_may_be_the_last(
+    undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    """One run, killed at each event in turn and gone on with; then the events that it missed."""
+    wanted, events = undisturbed.facts, undisturbed.events
+    chain = Killed(tmp_path / "chain")
+    hit = [event for event in events if killed_at(chain, event)]
+    check_like_undisturbed(chain, wanted)
+    for number, event in enumerate(event for event in events if event not in hit):
+        alone = Killed(tmp_path / f"alone-{number}")
+        assert killed_at(alone, event), event
+        check_like_undisturbed(alone, wanted)
+    assert len(events) >= 40, events
+
+
+@pytest.mark.slow
+def test_a_run_may_be_killed_at_any_moment(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    moments = random.Random(0)
+    kills, campaign, stages = 0, 0, set[str]()
+    while kills < RANDOM_KILLS:
+        run = Killed(tmp_path / f"campaign-{campaign}")
+        campaign += 1
+        while True:
+            process = run.start()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(moments.uniform(0.05, 0.9) * undisturbed.seconds)
+            if process.poll() is not None:
+                assert process.returncode == 0, run.output[-4000:]
+                break
+            run.kill(process)
+            kills += 1
+            assert run.wait_for_orphans() == []
+            log = run.folder / run.out / "log.txt"
+            if log.exists():
+                stages.add(log.read_text().splitlines()[-1].split()[1].rstrip(":"))
+        check_like_undisturbed(run, undisturbed.facts)
+    assert stages >= {"export", "quantize", "evaluate", "time"}
