@@ -42,6 +42,7 @@ QUESTION_ANSWERING = TaskSpec(
     uses_input_length=True,
     auto_class="AutoModelForQuestionAnswering",
     architecture_suffix="ForQuestionAnswering",
+    output_names=("start_logits", "end_logits"),
     args=type("AnyArgs", (Frozen,), {"model_config": {"extra": "allow", "frozen": True}}),
 )
 IMAGE_CLASSIFICATION = TaskSpec(
@@ -52,6 +53,7 @@ IMAGE_CLASSIFICATION = TaskSpec(
     uses_input_length=False,
     auto_class="AutoModelForImageClassification",
     architecture_suffix="ForImageClassification",
+    output_names=("logits",),
 )
 NUM_SAMPLES = 1200
 ROUNDS = 9

@@ -19,6 +19,8 @@ examples:
   quantbench plan sweep.yaml          what would be done, without doing it
   quantbench run sweep.yaml           do it; the card is runs/sweep/README.md
   quantbench card runs/sweep          write the card again from the stored results
+  quantbench trace RUN --row 3        what made the numbers of a row
+  quantbench cache                    what the store has, by stage
 
 exit codes:
   0 fine   1 failed   2 wrong usage or config   4 finished, some rows failed   130 interrupted
@@ -36,6 +38,36 @@ examples:
   quantbench init distilbert/distilbert-base-cased-distilled-squad --dataset rajpurkar/squad
 """
 
+_CACHE_EPILOG = """\
+The store is QUANTBENCH_STORE, or ~/.cache/quantbench.
+
+examples:
+  quantbench cache                             how much there is, by stage
+  quantbench cache list --all                  every artifact, and the runs that name it
+  quantbench cache verify                      read every file; what is damaged is removed
+  quantbench cache prune --unused-for 14d --dry-run
+"""
+
+_PRUNE_EPILOG = """\
+An artifact goes if any of the limits says so. What a run still names is kept: remove the folder
+of a run to let go of it. Durations are in days or hours (30d, 12h), sizes in MB, GB, MiB or GiB.
+
+examples:
+  quantbench cache prune --older-than 30d
+  quantbench cache prune --unused-for 14d --max-size 5GB --dry-run
+"""
+
+_TRACE_EPILOG = """\
+A number is followed back: evaluation or timing session, model file, quantization scheme and
+ranges, exported file, model and data, each with its key in the store or its digest; then the
+machine, and the command that makes it again.
+
+examples:
+  quantbench trace runs/sweep --row 3
+  quantbench trace runs/sweep --row 3 --metric speedup
+  quantbench trace runs/sweep --row 1f0c --metric exact_match --json
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
@@ -43,11 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = arguments.run
     # Imported late for speed, and needed by every command.
     from quantbench.core.errors import EXIT_INTERRUPTED, QuantbenchError
+    from quantbench.core.printable import printable
 
     try:
         return run(arguments)
     except QuantbenchError as error:
-        print(f"quantbench: {error}", file=sys.stderr)
+        print(f"quantbench: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("quantbench: interrupted; run the same command again to go on", file=sys.stderr)
@@ -110,7 +143,59 @@ def _parser() -> argparse.ArgumentParser:
 
     card = _add(commands, "card", _card, "write card, table and pictures again from stored results")
     card.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+
+    trace = _add(commands, "trace", _trace, "print what made a number, back to model and data")
+    _teach(trace, _TRACE_EPILOG)
+    trace.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    trace.add_argument(
+        "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
+    )
+    trace.add_argument(
+        "--metric", metavar="M", help="one metric, or speedup (default: all of them)"
+    )
+    trace.add_argument("--json", action="store_true", help="print the same as JSON")
+
+    cache = _add(commands, "cache", _cache_list, "list, check and tidy up the store")
+    _teach(cache, _CACHE_EPILOG)
+    cache.add_argument("--all", action="store_true", help="a line for every artifact")
+    cache.add_argument("--json", action="store_true", help="print the same as JSON")
+    _add_cache_commands(cache.add_subparsers(title="commands", metavar="COMMAND"))
     return parser
+
+
+def _add_cache_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> None:
+    listed = _add(commands, "list", _cache_list, "print what the store has, by stage (the default)")
+    # Where it is not given again, what was given before the command holds.
+    suppress = argparse.SUPPRESS
+    listed.add_argument(
+        "--all", action="store_true", default=suppress, help="a line for every artifact"
+    )
+
+    verify = _add(commands, "verify", _cache_verify, "read every file, and remove what is damaged")
+    verify.add_argument("--keep", action="store_true", help="report only: remove nothing")
+
+    prune = _add(commands, "prune", _cache_prune, "remove old artifacts that no run names")
+    _teach(prune, _PRUNE_EPILOG)
+    prune.add_argument("--older-than", metavar="AGE", help="made longer ago than this: 30d, 12h")
+    prune.add_argument("--unused-for", metavar="AGE", help="last used longer ago than this")
+    prune.add_argument(
+        "--max-size",
+        metavar="SIZE",
+        help="the least recently used go until the store is not above this: 500MB, 5GB, 2GiB",
+    )
+    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+
+    for parser in (listed, verify, prune):
+        parser.add_argument(
+            "--json", action="store_true", default=suppress, help="print the same as JSON"
+        )
+
+
+def _teach(parser: argparse.ArgumentParser, epilog: str) -> None:
+    parser.epilog = epilog
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def _add(
@@ -164,3 +249,33 @@ def _card(arguments: argparse.Namespace) -> int:
     from quantbench.commands import write_card
 
     return write_card(arguments.run_dir)
+
+
+def _trace(arguments: argparse.Namespace) -> int:
+    from quantbench.commands import print_trace
+
+    return print_trace(arguments.run_dir, arguments.row, arguments.metric, as_json=arguments.json)
+
+
+def _cache_list(arguments: argparse.Namespace) -> int:
+    from quantbench.commands import print_cache
+
+    return print_cache(each=arguments.all, as_json=arguments.json)
+
+
+def _cache_verify(arguments: argparse.Namespace) -> int:
+    from quantbench.commands import verify_cache
+
+    return verify_cache(keep=arguments.keep, as_json=arguments.json)
+
+
+def _cache_prune(arguments: argparse.Namespace) -> int:
+    from quantbench.commands import prune_cache
+
+    return prune_cache(
+        arguments.older_than,
+        arguments.unused_for,
+        arguments.max_size,
+        dry=arguments.dry_run,
+        as_json=arguments.json,
+    )

@@ -120,7 +120,8 @@ def _time(work: Work, arms: Arms, cell: Cell) -> None:
     needed = tuple(item for item in everything.arms if item.arm.id in missing | _others(everything))
     unit = everything.model_copy(update={"arms": needed})
     answer: TypeAdapter[CellAnswer] = TypeAdapter(CellAnswer)
-    answered = work.ask(cell.id, unit, answer)
+    known = tuple(key for arm_id, key in keys.items() if arm_id not in missing)
+    answered = work.ask(cell.id, unit, answer, also_used=known)
     if isinstance(answered, Failed):
         _merge(work, arms, cell, {item.arm.id: answered for item in needed})
     else:

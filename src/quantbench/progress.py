@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from quantbench.core.printable import printable
 from quantbench.core.results import Failed
 from quantbench.core.steps import Step
 
@@ -89,7 +90,7 @@ class Watcher:
                 console=self._console,
                 transient=True,
             )
-            self._task = self._bar.add_task("starting", total=1.0, title=title, left="")
+            self._task = self._bar.add_task("starting", total=1.0, title=_plain(title), left="")
 
     def __enter__(self) -> Watcher:
         if self._bar is not None:
@@ -125,13 +126,13 @@ class Watcher:
         if self._bar is None and not self._quiet:
             left = _minutes(self._left(0.0))
             line = f"{self._title}: step {self._index + 1} of {len(self._steps)}: {self._text}"
-            self._console.print(f"{escape(line)} ({left} left)", soft_wrap=True)
+            self._console.print(f"{_plain(line)} ({left} left)", soft_wrap=True)
         self.progress(0.0, "")
 
     def progress(self, part: float, text: str) -> None:
         """The current step is done to that part."""
         if text.startswith("waiting") and self._bar is None:
-            self._console.print(escape(f"{self._text}: {text}"), soft_wrap=True)
+            self._console.print(_plain(f"{self._text}: {text}"), soft_wrap=True)
         if self._bar is None or self._task is None or not self._steps:
             return
         left = self._left(part)
@@ -141,7 +142,7 @@ class Watcher:
             self._task,
             completed=1 - left / total if total > 0 else 0.0,
             left=f"{_minutes(left)} left",
-            description=escape(description),
+            description=_plain(description),
         )
 
     def _left(self, part: float) -> float:
@@ -151,13 +152,18 @@ class Watcher:
     def note(self, text: str) -> None:
         """Something that the user should know."""
         if not self._quiet:
-            self._console.print(f"[yellow]note[/yellow] {escape(text)}", soft_wrap=True)
+            self._console.print(f"[yellow]note[/yellow] {_plain(text)}", soft_wrap=True)
 
     def failed(self, failure: Failed) -> None:
         """The current step failed."""
         hint = f" {failure.hint}" if failure.hint else ""
         first = " ".join(failure.error.split())
-        self._console.print(f"[red]failed[/red] {escape(f'{self._text}: {first}{hint}')}")
+        self._console.print(f"[red]failed[/red] {_plain(f'{self._text}: {first}{hint}')}")
+
+
+def _plain(text: str) -> str:
+    """Text from outside: nothing in it is markup or moves the cursor."""
+    return escape(printable(text))
 
 
 def _minutes(seconds: float) -> str:

@@ -5,6 +5,7 @@ The built-in ones register in the same way as those of any other package.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 from typing import Any
 
@@ -39,13 +40,13 @@ def report(name: str) -> Report:
 
 def origin(group: str, name: str) -> str:
     """The distribution and version that an entry point comes from."""
-    (entry, *_) = importlib.metadata.entry_points(group=group, name=name)
+    (entry, *_) = _installed(group).select(name=name)
     return "unknown" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
 
 
 def names(group: str) -> tuple[str, ...]:
     """Names registered in a group, `quantbench.tasks` for example, in alphabetical order."""
-    return tuple(sorted(entry.name for entry in importlib.metadata.entry_points(group=group)))
+    return tuple(sorted(entry.name for entry in _installed(group)))
 
 
 def catalog() -> Catalog:
@@ -53,13 +54,19 @@ def catalog() -> Catalog:
     return Catalog(
         tasks={name: task(name).spec for name in names("quantbench.tasks")},
         backends={name: backend(name).spec for name in names("quantbench.backends")},
-        # The original always runs in PyTorch; a framework is what quantized models run in.
+        # A framework is what quantized models run in; in PyTorch only an original runs.
         frameworks=tuple(name for name in names("quantbench.runtimes") if name != "pytorch"),
     )
 
 
+@functools.cache
+def _installed(group: str) -> importlib.metadata.EntryPoints:
+    """The entry points of a group: read once, as that opens a file of each installed package."""
+    return importlib.metadata.entry_points(group=group)
+
+
 def _load(group: str, name: str) -> Any:
-    found = importlib.metadata.entry_points(group=group, name=name)
+    found = _installed(group).select(name=name)
     if not found:
         kind = group.rsplit(".", 1)[1].removesuffix("s")
         raise UsageError(

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_file import read_config
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Plan
+from quantbench.core.printable import shortened
 from quantbench.core.results import (
     SCHEMA_VERSION,
     ArmResult,
@@ -35,6 +36,10 @@ from quantbench.core.units import Prepared
 from quantbench.store import remove_half_written, write_atomically
 
 _SPENT = "spent.jsonl"
+_LOG = "log.txt"
+_FOLDERS = ("arms", "results", "plots")
+# A link in the place of a file is not followed.
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 _MADE_FIRST = {"arms", "results"}
 
 Read = TypeVar("Read", bound=BaseModel)
@@ -72,24 +77,37 @@ class RunDir:
     def read_arms(self) -> dict[str, ArmResult]:
         """Every arm that is on disk, by id."""
         files = sorted((self.path / "arms").glob("*.json"))
-        arms = [_read(file, ArmResult) for file in files]
-        return {result.arm.id: result for result in arms}
+        arms = {file: _read(file, ArmResult) for file in files}
+        for file, result in arms.items():
+            if file.stem != result.arm.id:
+                raise _damaged(file, f"it is of {shortened(result.arm.id)!r}")
+        return {result.arm.id: result for result in arms.values()}
 
     def add_spent(self, spent: Spent) -> None:
         """Note what a unit cost. Units of an interrupted run that is gone on with are added."""
-        with (self.path / _SPENT).open("a") as file:
+        with os.fdopen(os.open(self.path / _SPENT, _APPEND, 0o666), "a", encoding="utf-8") as file:
             file.write(spent.model_dump_json() + "\n")
 
     def read_spent(self) -> tuple[Spent, ...]:
-        """What all units cost so far, in the order of the work."""
+        """What all units cost so far, in the order of the work.
+
+        Raises:
+            QuantbenchError: a line is damaged.
+        """
         file = self.path / _SPENT
-        lines = file.read_text().splitlines() if file.exists() else []
-        return tuple(Spent.model_validate_json(line) for line in lines)
+        if not file.exists():
+            return ()
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+            return tuple(Spent.model_validate_json(line) for line in lines)
+        except (OSError, ValueError) as error:
+            raise _damaged(file, _reason(error)) from None
 
     def log(self, text: str) -> None:
         """Add a line to the run's log."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with (self.path / "log.txt").open("a") as file:
+        handle = os.open(self.path / _LOG, _APPEND, 0o666)
+        with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{now} {text}\n")
 
 
@@ -97,12 +115,13 @@ def check_target(path: Path, config: SweepConfig, catalog: Catalog) -> None:
     """Refuse a folder that a run cannot be written to. Nothing is written.
 
     Raises:
-        UsageError: the folder is no run, holds another config, or cannot be written.
+        UsageError: the folder is no run, holds another config or links, or cannot be written.
     """
-    if path.exists() and not path.is_dir():
+    if _exists(path) and not path.is_dir():
         raise UsageError(f"{path} is a file: a run needs a folder", hint="Choose another --out.")
     # A run that was ended at its very start has left nothing but these.
-    names = {item.name for item in path.iterdir()} if path.is_dir() else set[str]()
+    _refuse_links(path)
+    names = _names_in(path) if path.is_dir() else set[str]()
     if not all(name in _MADE_FIRST or name.startswith(".config.yaml-") for name in names):
         if not (path / "config.yaml").exists():
             raise UsageError(f"{path} is not empty and holds no run", hint="Choose another --out.")
@@ -113,7 +132,7 @@ def check_target(path: Path, config: SweepConfig, catalog: Catalog) -> None:
                 f"{path} already holds a run of another config:\n{listing}",
                 hint="Choose another --out, or restore the config to go on with that run.",
             )
-    existing = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
+    existing = next(parent for parent in [path, *path.absolute().parents] if _exists(parent))
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UsageError(f"{path} cannot be written", hint="Choose another --out.")
 
@@ -179,9 +198,11 @@ def open_run(
         fresh: throw away what an earlier run of the same config measured.
 
     Raises:
-        UsageError: the run that is there was measured on another machine, model or data.
+        UsageError: the run that is there was measured on another machine, model or data, or links
+            stand where this one would write.
     """
     run = RunDir(path)
+    _refuse_links(path)
     if (path / "run.json").exists() and not fresh:
         found = _read_facts(path)
         changed = _changed(found, prepared)
@@ -220,10 +241,12 @@ def load_run(path: Path, catalog: Catalog) -> SweepResult:
     """Read all facts of a run.
 
     Raises:
-        UsageError: the folder holds no run, or one of another format.
+        UsageError: the folder holds no run, or links where reports would be written.
+        QuantbenchError: a file is damaged, or of another format.
     """
-    if not (path / "run.json").exists():
+    if not _exists(path / "run.json"):
         raise UsageError(f"{path} holds no run", hint="Give the folder that `quantbench run` made.")
+    _refuse_links(path)
     facts = _read_facts(path)
     plan = _read(path / "plan.json", Plan)
     arms = RunDir(path).read_arms()
@@ -238,9 +261,40 @@ def load_run(path: Path, catalog: Catalog) -> SweepResult:
     )
 
 
+def _exists(path: Path) -> bool:
+    """Whether something is there. Raises UsageError for a name that the system does not take."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise UsageError(
+            f"{shortened(str(path))} cannot be used: {error.strerror}", hint="Choose another name."
+        ) from None
+
+
+def _names_in(path: Path) -> set[str]:
+    try:
+        return {item.name for item in path.iterdir()}
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _refuse_links(path: Path) -> None:
+    """Links in a run's folder would lead what is written to another place."""
+    for name in (*_FOLDERS, _SPENT, _LOG):
+        if (path / name).is_symlink():
+            raise UsageError(
+                f"{path / name} is a link: results are not written through links",
+                hint="Put what it links to in its place, or choose another folder for the run.",
+            )
+
+
 def _read_config(path: Path, catalog: Catalog) -> SweepConfig:
     file = path / "config.yaml"
-    return read_config(file.read_text(), str(file), catalog)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _damaged(file, _reason(error)) from None
+    return read_config(text, str(file), catalog)
 
 
 def _read_facts(path: Path) -> RunFacts:
@@ -254,19 +308,41 @@ def _read(file: Path, kind: type[Read]) -> Read:
         QuantbenchError: it is of another version, damaged, or gone.
     """
     try:
-        raw: dict[str, Any] = json.loads(file.read_text())
+        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         version = raw.get("schema_version", SCHEMA_VERSION)
         if version != SCHEMA_VERSION:
             raise QuantbenchError(
-                f"{file} has format version {version}, this quantbench reads {SCHEMA_VERSION}",
+                f"{file} has format version {shortened(str(version))}, "
+                f"this quantbench reads {SCHEMA_VERSION}",
                 hint="Use the version of quantbench that wrote it.",
             )
         return kind.model_validate_json(json.dumps(raw))
-    except (OSError, ValueError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise QuantbenchError(
-            f"{file} is damaged: {reason}", hint="Run the sweep again in a new folder."
-        ) from None
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise _damaged(file, _reason(error)) from None
+
+
+def _damaged(file: Path, reason: str) -> QuantbenchError:
+    return QuantbenchError(
+        f"{file} is damaged: {reason}", hint="Run the sweep again in a new folder."
+    )
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, on one line."""
+    match error:
+        case ValidationError():
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            text = f"{place}: {first['msg']}" if place else first["msg"]
+        case OSError():
+            text = error.strerror or str(error)
+        case RecursionError():
+            text = "it is nested too deeply"
+        case AttributeError():
+            text = "it holds no mapping"
+        case _:
+            text = str(error)
+    return shortened(" ".join(text.split()), 300)
 
 
 def _differences(old: SweepConfig, new: SweepConfig) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from quantbench import environment, registry, run_dir
 from quantbench.analysis.compare import summarize
+from quantbench.cache.runs import register_run
 from quantbench.core.config import SweepConfig
 from quantbench.core.estimate import Past, expected_seconds
 from quantbench.core.plan import make_plan
@@ -71,6 +72,7 @@ def run_sweep(
         pinned = run_dir.pinned(config, prepared)
         with run_dir.locked(out):
             run = run_dir.open_run(out, pinned, config_text, plan, prepared, fresh)
+            register_run(store, out)
             for text in prepared.notes:
                 run.log(f"note: {text}")
             work = Work(

@@ -96,10 +96,18 @@ class Work:
     pause: Callable[[float], None] = time.sleep
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
-    def ask(self, name: str, unit: Unit, answer: TypeAdapter[Answer]) -> Answer:
+    def ask(
+        self, name: str, unit: Unit, answer: TypeAdapter[Answer], also_used: tuple[str, ...] = ()
+    ) -> Answer:
         """Have one unit done, if it is not in the store yet.
 
         Its outcome may be `Failed`, which is told and logged. One that may pass is tried again.
+
+        Args:
+            name: what tells it from others of its stage.
+            unit: what to do.
+            answer: the form of its outcome.
+            also_used: keys of artifacts that belong to the same step, and were there already.
         """
         keys = unit_keys(unit)
         self.begin(unit.stage, name)
@@ -112,7 +120,7 @@ class Work:
             attempts += 1
             outcome, spent = ask(self.backend, name, unit, answer, self._progress)
             expected = self.expected.get(f"{unit.stage} {name}")
-            more = {"keys": keys, "attempts": attempts, "expected_seconds": expected}
+            more = {"keys": keys + also_used, "attempts": attempts, "expected_seconds": expected}
             with self._one_at_a_time:
                 self.run.add_spent(spent.model_copy(update=more))
             if not isinstance(outcome, Failed):

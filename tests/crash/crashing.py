@@ -48,14 +48,17 @@ class Killed:
     config: dict[str, Any] = field(default_factory=lambda: CONFIG)
     out: str = "run"
 
-    def start(self, **variables: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "sweep.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
         log = (self.folder / "output.txt").open("ab")
         path = os.pathsep.join([str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])])
         with log:
             return subprocess.Popen(
-                [sys.executable, "-m", "quantbench", "run", "sweep.yaml", "--out", self.out],
+                [
+                    *(sys.executable, "-m", "quantbench"),
+                    *("run", "sweep.yaml", "--out", self.out, *arguments),
+                ],
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
@@ -110,7 +113,7 @@ class Killed:
         """Processes that are still there when the kernel had time to end them."""
         end = time.monotonic() + limit_s
         while self.processes() and time.monotonic() < end:
-            os.sched_yield()
+            time.sleep(0.02)
         return self.processes()
 
     def leftovers(self) -> list[str]:

@@ -41,6 +41,33 @@ class TestALocalDirectory:
         assert resolve_model("owner/name", None).directory == tmp_path / "work" / "owner" / "name"
 
 
+class TestAFrontMatterThatIsHostile:
+    """It names no license; the model is used all the same."""
+
+    def license_of(self, tmp_path: Path, make_model: MakeModel, front: str) -> str | None:
+        readme = f"---\n{front}\n---\n".encode()
+        directory = make_model(tmp_path / "model", **{"README.md": readme})
+        return resolve_model(str(directory), None).license
+
+    @pytest.mark.parametrize(
+        "front", ["date: 2024-13-45\nlicense: mit", "license: " + "[" * 3000, "license: [mit]"]
+    )
+    def test_values_that_cannot_be_read(
+        self, tmp_path: Path, make_model: MakeModel, front: str
+    ) -> None:
+        assert self.license_of(tmp_path, make_model, front) is None
+
+    def test_aliases_that_stand_for_gigabytes(self, tmp_path: Path, make_model: MakeModel) -> None:
+        lines = ["a0: &a0 {x: 1, y: 2}"]
+        lines += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 12)]
+        front = "\n".join([*lines, "license: mit"])
+        assert self.license_of(tmp_path, make_model, front) is None
+
+    def test_only_its_beginning_is_read(self, tmp_path: Path, make_model: MakeModel) -> None:
+        front = f"# {'x' * 100_000}\nlicense: mit"
+        assert self.license_of(tmp_path, make_model, front) is None
+
+
 class TestTheDigest:
     def digest(self, directory: Path) -> str:
         return resolve_model(str(directory), None).digest
@@ -201,10 +228,13 @@ class TestBadInput:
 
 def test_a_model_of_another_task_is_refused(tmp_path: Path, make_model: MakeModel) -> None:
     source = resolve_model(str(make_model(tmp_path / "model")), None)
-    spec = TaskSpec("image-classification", ("primary",), 1, (), False, "Auto", "ForImages")
+    spec = TaskSpec(
+        "image-classification", ("primary",), 1, (), False, "Auto", "ForImages", ("logits",)
+    )
     with pytest.raises(ConfigError, match="DistilBertForQuestionAnswering") as caught:
         check_architecture(source, spec)
     (problem,) = caught.value.problems
     assert problem.path == "model_name_or_path"
     assert "ForImages" in problem.message
-    check_architecture(source, TaskSpec("qa", (), 1, (), True, "Auto", "ForQuestionAnswering"))
+    answers = TaskSpec("qa", (), 1, (), True, "Auto", "ForQuestionAnswering", ("start_logits",))
+    check_architecture(source, answers)

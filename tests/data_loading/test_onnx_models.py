@@ -39,6 +39,34 @@ def with_weights(path: Path, data_type: int) -> Path:
     return path
 
 
+def constant(name: str, data_type: int, dims: list[int]) -> onnx.NodeProto:
+    value = helper.make_tensor(name, data_type, dims, [1.0] * (dims[0] if dims else 1))
+    return helper.make_node("Constant", [], [name], value=value)
+
+
+def saved(
+    path: Path, nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto] | None = None
+) -> Path:
+    """A file from `x` to `y`."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in "xy"]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return path
+
+
+def in_another_file(folder: Path, **said: str) -> Path:
+    """The file with its weights in `weights`, of which the first is said to be elsewhere."""
+    path = folder / "onnx" / "model.onnx"
+    onnx.save(
+        onnx.load(path), path, save_as_external_data=True, location="weights", size_threshold=0
+    )
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        entry.value = said.get(entry.key, entry.value)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
 class TestAFileThatIsThere:
     def test_it_is_described_by_itself_and_the_config_above_it(self, folder: Path) -> None:
         source = resolve_model(str(folder / "onnx" / "model.onnx"), None)
@@ -174,3 +202,106 @@ class TestWhatIsRefused:
     ) -> None:
         found = read_onnx(with_weights(tmp_path / "model.onnx", data_type))
         assert found.unfit == f"its weights are {name}, not float32"
+
+    def test_weights_that_are_stored_in_int8_are_unfit(self, tmp_path: Path) -> None:
+        nodes = [
+            helper.make_node("DequantizeLinear", ["w", "s"], ["f"]),
+            helper.make_node("Add", ["x", "f"], ["y"]),
+        ]
+        weights = [
+            helper.make_tensor("w", TensorProto.INT8, [2], [1, 2]),
+            helper.make_tensor("s", TensorProto.FLOAT, [], [0.5]),
+        ]
+        found = read_onnx(saved(tmp_path / "model.onnx", nodes, weights))
+        assert found.unfit == "it is quantized already: it holds DequantizeLinear"
+
+    def test_weights_in_constants_count(self, tmp_path: Path) -> None:
+        nodes = [
+            constant("w", TensorProto.FLOAT16, [2]),
+            helper.make_node("Add", ["x", "w"], ["y"]),
+        ]
+        found = read_onnx(saved(tmp_path / "model.onnx", nodes))
+        assert found.unfit == "its weights are float16, not float32"
+        assert found.num_parameters == 2
+
+    @pytest.mark.parametrize(
+        ("inside", "said"),
+        [
+            (constant("then", TensorProto.FLOAT16, [2]), "its weights are float16"),
+            (helper.make_node("MatMulInteger", ["a", "b"], ["then"]), "holds MatMulInteger"),
+        ],
+        ids=["weights", "nodes"],
+    )
+    def test_graphs_inside_of_nodes_count(
+        self, tmp_path: Path, inside: onnx.NodeProto, said: str
+    ) -> None:
+        result = [helper.make_tensor_value_info("then", TensorProto.FLOAT, [2])]
+        branch = helper.make_graph([inside], "branch", [], result)
+        nodes = [helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)]
+        assert said in str(read_onnx(saved(tmp_path / "model.onnx", nodes)).unfit)
+
+    def test_a_single_double_between_casts_is_no_weight(self, tmp_path: Path) -> None:
+        nodes = [constant("c", TensorProto.DOUBLE, []), helper.make_node("Add", ["x", "c"], ["y"])]
+        assert read_onnx(saved(tmp_path / "model.onnx", nodes)).unfit is None
+
+
+class TestNamesThatLeadNowhere:
+    @pytest.mark.parametrize("name", ["./" + "a" * 5000 + ".onnx", "~no_such_user/model.onnx"])
+    def test_one_that_cannot_be_looked_up(self, name: str) -> None:
+        with pytest.raises(UsageError, match="cannot be looked up on this machine") as caught:
+            resolve_model(name, None)
+        assert len(str(caught.value)) < 400
+
+    def test_the_name_of_weights_that_is_too_long(self, folder: Path) -> None:
+        path = in_another_file(folder, location="a" * 5000)
+        with pytest.raises(UsageError, match="cannot be looked up on this machine"):
+            resolve_model(str(path), None)
+
+    @pytest.mark.parametrize("key", ["offset", "length"])
+    @pytest.mark.parametrize("value", ["abc", "-1", "1e3", "9" * 40])
+    def test_a_place_of_weights_that_is_no_number(self, folder: Path, key: str, value: str) -> None:
+        path = in_another_file(folder, **{key: value})
+        with pytest.raises(UsageError, match=f"the {key} of its weight .* is '"):
+            resolve_model(str(path), None)
+
+    def test_weights_in_a_file_without_a_name(self, folder: Path) -> None:
+        with pytest.raises(UsageError, match="does not say in which file"):
+            resolve_model(str(in_another_file(folder, location="")), None)
+
+
+class TestLinks:
+    def test_the_config_is_looked_for_where_the_file_was_given(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        """Not where a link leads to: the hub's cache has contents elsewhere."""
+        content = tmp_path / "elsewhere" / "content"
+        content.parent.mkdir()
+        (folder / "onnx" / "model.onnx").rename(content)
+        (folder / "onnx" / "model.onnx").symlink_to(content)
+        source = resolve_model(str(folder / "onnx" / "model.onnx"), None)
+        assert source.directory == folder
+
+    def test_dots_in_a_path_change_nothing(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / "onnx" / "deeper").mkdir()
+        monkeypatch.chdir(folder / "onnx" / "deeper")
+        assert resolve_model("../model.onnx", None).directory == folder
+
+
+class TestWhatTheGraphSays:
+    def test_the_other_files_are_named_once_and_count_for_the_size(self, folder: Path) -> None:
+        path = folder / "onnx" / "model.onnx"
+        size = path.stat().st_size
+        found = read_onnx(in_another_file(folder))
+        assert found.external == ("weights",)
+        assert size < found.num_bytes < size * 1.5
+
+    def test_how_many_tokens_it_knows(self, models: Models) -> None:
+        found = read_onnx(models.exported("distilbert", 14))
+        config = json.loads((models.directory("distilbert") / "config.json").read_text())
+        assert found.num_tokens == config["vocab_size"]
+
+    def test_how_many_classes_it_knows(self, tmp_path: Path) -> None:
+        add = helper.make_node("Add", ["x", "x"], ["y"])
+        assert read_onnx(saved(tmp_path / "model.onnx", [add])).widths == {"y": 2}

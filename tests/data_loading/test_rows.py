@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from quantbench.core.config import DatasetConfig
-from quantbench.core.errors import ConfigError, Problem
+from quantbench.core.errors import ConfigError, Problem, UsageError
 from quantbench.data import bundled
 from quantbench.data.rows import Split, SplitParameter, load_split
 
@@ -362,3 +362,91 @@ def test_a_damaged_image_is_named_by_its_row(
     with pytest.raises(ConfigError, match=r"row 0 \(the first is 0\) cannot be read"):
         split.row(0)
     assert [set(row) for row in split.without_images([0])] == [{"label"}]
+
+
+class TestDataWithoutRows:
+    """The library's own errors for it say something else, or nothing."""
+
+    def empty(self, folder: Path, form: str) -> Path:
+        import pyarrow
+        import pyarrow.parquet
+
+        folder.mkdir(exist_ok=True)
+        path = folder / f"validation.{form}"
+        if form == "parquet":
+            columns = {name: pyarrow.array([], pyarrow.string()) for name in ("text", "label")}
+            pyarrow.parquet.write_table(pyarrow.table(columns), path)
+        else:
+            path.write_text({"json": "[]", "jsonl": "\n", "csv": "text,label\n"}[form])
+        return path
+
+    @pytest.mark.parametrize("form", ["json", "jsonl", "csv", "parquet"])
+    @pytest.mark.parametrize("beside", [True, False])
+    def test_a_split_without_rows_is_named(
+        self, tmp_path: Path, dataset_config: MakeConfig, form: str, beside: bool
+    ) -> None:
+        from datasets import Dataset
+
+        files = {"validation": str(self.empty(tmp_path / "data", form))}
+        if beside:
+            files["train"] = str(tmp_path / f"train.{form}")
+            rows = Dataset.from_list(ROWS)
+            write = {"csv": rows.to_csv, "parquet": rows.to_parquet}.get(form, rows.to_json)
+            write(files["train"])
+        builder = form.removesuffix("l") if form == "jsonl" else form
+        (problem,) = problems_of(dataset_config(builder, data_files=files))
+        assert problem.path == "dataset.data_files.validation"
+        assert problem.message.startswith("the split has no rows")
+
+    @pytest.mark.parametrize("form", ["json", "csv", "parquet"])
+    def test_so_is_one_in_a_folder(
+        self, tmp_path: Path, dataset_config: MakeConfig, form: str
+    ) -> None:
+        self.empty(tmp_path / "data", form)
+        (problem,) = problems_of(dataset_config(str(tmp_path / "data")))
+        assert problem.path == "dataset.path"
+        assert problem.message.startswith("the split has no rows")
+
+    def test_what_only_reading_shows_is_named_by_the_split(
+        self, tmp_path: Path, dataset_config: MakeConfig
+    ) -> None:
+        path = tmp_path / "rows.txt"  # a table, though its name does not say so
+        path.write_text("text,label\n")
+        (problem,) = problems_of(dataset_config("csv", data_files={"validation": str(path)}))
+        assert (problem.path, problem.given) == ("dataset.eval_split", "validation")
+        assert problem.message == "the split has no rows"
+
+    @pytest.mark.parametrize("form", ["json", "csv", "parquet"])
+    def test_a_file_without_bytes_is_named(
+        self, tmp_path: Path, dataset_config: MakeConfig, form: str
+    ) -> None:
+        path = tmp_path / "data" / f"validation.{form}"
+        path.parent.mkdir()
+        path.touch()
+        for config, parameter in (
+            (dataset_config(form, data_files={"validation": str(path)}), "data_files.validation"),
+            (dataset_config(str(path.parent)), "path"),
+        ):
+            (problem,) = problems_of(config)
+            assert problem.path == f"dataset.{parameter}"
+            assert f"{path} is empty (0 bytes)" in problem.message
+
+    def test_a_pattern_that_matches_nothing_is_named(
+        self, tmp_path: Path, dataset_config: MakeConfig
+    ) -> None:
+        files = {"validation": str(tmp_path / "nowhere*.jsonl")}
+        (problem,) = problems_of(dataset_config("json", data_files=files))
+        assert "no file of that name is here" in problem.message
+
+
+@pytest.mark.parametrize("path", ["n" * 5000, "~no_such_user/data"])
+def test_a_path_that_cannot_be_looked_up_is_refused(dataset_config: MakeConfig, path: str) -> None:
+    with pytest.raises(UsageError, match=r"dataset\.path = .* cannot be looked up"):
+        load(dataset_config(path))
+
+
+def test_data_files_of_a_hub_dataset_are_no_addresses(dataset_config: MakeConfig) -> None:
+    config = dataset_config("owner/name", data_files={"validation": "https://host/rows.json"})
+    (problem,) = problems_of(config)
+    assert problem.path == "dataset.data_files.validation"
+    assert "must be in its repository" in problem.message

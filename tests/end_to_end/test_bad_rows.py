@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
-from quantbench import cli
+from quantbench import cli, registry
+from quantbench.core.config import SweepConfig
+from quantbench.core.plan import ORIGINAL_ID, make_plan
+from quantbench.core.units import EvaluateUnit
+from quantbench.worker.access import Access
+from quantbench.worker.keys import calibration_rows
+from quantbench.worker.measure import evaluate_arm
+from quantbench.worker.prepare import prepare
 
 GOOD = {"question": "Who?", "context": "Ann Lee lives here.", "answers": ["Ann Lee"]}
 ROWS = 30
@@ -73,25 +80,65 @@ def test_values_of_two_types_in_a_column_are_named_with_their_row(
     assert "row 12: the column question holds 5, rows before it hold texts" in said
 
 
-def test_rows_that_are_not_used_may_be_empty(folder: Path) -> None:
-    from quantbench.core.config import SweepConfig
-    from quantbench.worker.prepare import prepare
+def write(path: Path, rows: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path.name
 
-    rows = with_row(27, context=None)
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    config = SweepConfig.model_validate(
+
+def config_of(files: dict[str, str], **changes: Any) -> SweepConfig:
+    dataset: dict[str, Any] = {
+        "path": "json",
+        "data_files": files,
+        "data_keys": {"question": "question", "context": "context"},
+        "ref_keys": ["answers"],
+    }
+    if "train" in files:
+        dataset["calibration_split"] = "train"
+    return SweepConfig.model_validate(
         {
             "task": "question-answering",
             "model_name_or_path": "bundled:questions",
-            "dataset": {
-                "path": "json",
-                "data_files": {"validation": "rows.jsonl"},
-                "data_keys": {"question": "question", "context": "context"},
-                "ref_keys": ["answers"],
-            },
+            "dataset": dataset,
             "input_lengths": [32],
-            "max_eval_samples": 20,
-            "sampling": "head",
         }
+        | changes
     )
+
+
+def test_rows_that_are_not_used_may_be_empty(folder: Path) -> None:
+    files = {"validation": write(folder / "rows.jsonl", with_row(27, context=None))}
+    config = config_of(files, max_eval_samples=20, sampling="head")
     assert prepare(config).subject.num_eval_samples == 20
+
+
+def test_so_may_rows_that_are_not_calibrated_on(folder: Path) -> None:
+    rows = with_row(0, context=None)
+    files = {
+        "validation": write(folder / "rows.jsonl", [GOOD] * ROWS),
+        "train": write(folder / "train.jsonl", rows),
+    }
+    config = config_of(
+        files,
+        quantization_approach="static",
+        calibration={"num_calibration_samples": 5},
+        sampling="random",
+    )
+    assert 0 not in calibration_rows(config, ROWS, 5)
+    assert prepare(config).subject.calibration_num_rows == ROWS
+
+
+def test_rows_with_one_id_are_samples_of_their_own(folder: Path) -> None:
+    rows = [GOOD | {"id": "same"} for _ in range(ROWS)]
+    config = config_of({"validation": write(folder / "rows.jsonl", rows)})
+    subject = prepare(config).subject
+    original = make_plan(config, registry.task(config.task).spec).arm(ORIGINAL_ID)
+    unit = EvaluateUnit(
+        config=config,
+        subject=subject,
+        arm=original,
+        artifact_key=None,
+        graph_digest=None,
+        num_threads=1,
+    )
+    found = evaluate_arm(unit, Access(folder / "store", fresh=False, on_progress=lambda _: None))
+    assert len(set(found.sample_ids)) == ROWS == len(found.predictions)

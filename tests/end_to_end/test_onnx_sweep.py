@@ -1,17 +1,23 @@
 """The whole path from a given ONNX file, with the bundled model as its source."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import yaml
+from onnx import numpy_helper
 
 from quantbench import cli, registry, run_dir
+from quantbench.core.config import SweepConfig
+from quantbench.core.errors import ConfigError
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
 from quantbench.data.bundled import bundled_directory
+from quantbench.worker.prepare import prepare
 
 CONFIG: dict[str, Any] = {
     "task": "question-answering",
@@ -115,21 +121,91 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
     assert not (folder / "refused").exists()
 
 
+def check_questions(folder: Path, **changes: Any) -> None:
+    """What the preparation says of a copy of the model with other files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("QUANTBENCH_STORE", str(folder / "store"))
+        prepare(SweepConfig.model_validate(CONFIG | changes))
+
+
 def test_a_file_with_an_input_that_the_task_does_not_make_is_refused(folder: Path) -> None:
-    import onnx
-
-    from quantbench.core.config import SweepConfig
-    from quantbench.core.errors import ConfigError
-    from quantbench.worker.prepare import prepare
-
     model = onnx.load(folder / "exported" / "onnx" / "model.onnx")
     extra = onnx.helper.make_tensor_value_info("position_ids", onnx.TensorProto.INT64, ["b", "l"])
     model.graph.input.append(extra)
     onnx.save(model, folder / "exported" / "extra.onnx")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        config = SweepConfig.model_validate(
-            CONFIG | {"model_name_or_path": "./exported/extra.onnx"}
-        )
-        with pytest.raises(ConfigError, match="inputs are not those of question-answering"):
-            prepare(config)
+    with pytest.raises(ConfigError, match="inputs are not those of question-answering"):
+        check_questions(folder, model_name_or_path="./exported/extra.onnx")
+
+
+def test_a_file_that_knows_fewer_tokens_than_its_config_is_refused(folder: Path) -> None:
+    model = onnx.load(folder / "exported" / "onnx" / "model.onnx")
+    config = json.loads((folder / "exported" / "config.json").read_text())
+    (table,) = [w for w in model.graph.initializer if w.dims[:1] == [config["vocab_size"]]]
+    values = numpy_helper.to_array(table)[:-1]
+    table.CopyFrom(numpy_helper.from_array(values, table.name))
+    onnx.save(model, folder / "exported" / "fewer.onnx")
+    known, said = config["vocab_size"] - 1, config["vocab_size"]
+    with pytest.raises(ConfigError, match=f"knows {known} tokens, .* vocab_size {said}"):
+        check_questions(folder, model_name_or_path="./exported/fewer.onnx")
+
+
+def test_a_file_of_more_than_2_gb_is_refused_before_it_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = (folder / "exported" / "onnx" / "model.onnx").stat().st_size
+    monkeypatch.setattr("quantbench.stages.export.MOST_BYTES", size)
+    check_questions(folder)
+    monkeypatch.setattr("quantbench.stages.export.MOST_BYTES", size - 1)
+    with pytest.raises(ConfigError, match="2 GB, what one file can hold"):
+        check_questions(folder)
+
+
+@pytest.mark.parametrize("said", [True, False], ids=["said by the graph", "found by running"])
+@pytest.mark.parametrize("classes", [10, 12])
+def test_a_file_must_have_the_classes_of_its_config(
+    tmp_path: Path, said: bool, classes: int
+) -> None:
+    digits = bundled_directory("bundled:digits", "model_name_or_path") / "model"
+    for name in ("config.json", "preprocessor_config.json"):
+        shutil.copy(digits / name, tmp_path)
+    pixels = ["batch", "channels", "height", "width"]
+    nodes = [
+        onnx.helper.make_node("ReduceMean", ["pixel_values"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        onnx.helper.make_node("Unsqueeze", ["mean", "one"], ["column"]),
+        onnx.helper.make_node("MatMul", ["column", "weights"], ["logits"]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "graph",
+        [onnx.helper.make_tensor_value_info("pixel_values", onnx.TensorProto.FLOAT, pixels)],
+        [
+            onnx.helper.make_tensor_value_info(
+                "logits", onnx.TensorProto.FLOAT, ["batch", classes if said else "classes"]
+            )
+        ],
+        [
+            numpy_helper.from_array(np.array([1], np.int64), "one"),
+            numpy_helper.from_array(np.ones((1, classes), np.float32), "weights"),
+        ],
+    )
+    opsets = [onnx.helper.make_opsetid("", 14)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    config = SweepConfig.model_validate(
+        {
+            "task": "image-classification",
+            "model_name_or_path": str(tmp_path / "model.onnx"),
+            "dataset": {
+                "path": "bundled:digits",
+                "data_keys": {"primary": "image"},
+                "ref_keys": ["labels"],
+            },
+            "framework_args": {"opset": 14},
+        }
+    )
+    if classes == 10:
+        prepare(config)
+        return
+    with pytest.raises(ConfigError, match=r"logits has 12 classes, config\.json has 10"):
+        prepare(config)

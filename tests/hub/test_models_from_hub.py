@@ -23,6 +23,21 @@ def changed(folder: Path, target: Path, **files: bytes | None) -> Path:
     return target
 
 
+def in_another_file(path: Path, location: str, said: str | None = None) -> None:
+    """Move the weights of an ONNX file to another one, and say that they are in `said`."""
+    import onnx
+
+    onnx.save(
+        onnx.load(path), path, save_as_external_data=True, location=location, size_threshold=0
+    )
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location" and said is not None:
+                entry.value = said
+    path.write_bytes(model.SerializeToString())
+
+
 class TestTheRevision:
     def test_a_name_is_pinned_to_the_commit_of_the_default_branch(
         self, hub: FakeHub, machine: Machine, model_folder: Path
@@ -309,8 +324,8 @@ class TestPickledWeights:
     def test_other_formats_are_named_though_not_downloaded(
         self, hub: FakeHub, machine: Machine, model_folder: Path, tmp_path: Path
     ) -> None:
-        other = changed(model_folder, tmp_path / "other", **{"model.safetensors": None})
-        hub.add("model", NAME, other)
+        without: dict[str, bytes | None] = {"model.safetensors": None, "onnx/model.onnx": None}
+        hub.add("model", NAME, changed(model_folder, tmp_path / "other", **without))
         assert "has weights only as tf_model.h5, training_args.bin" in machine.refused_model(NAME)
 
 
@@ -368,3 +383,39 @@ class TestAnOnnxFile:
 
     def test_a_name_cannot_lead_out_of_the_repository(self, machine: Machine) -> None:
         assert "must not hold .." in machine.refused_model(f"{NAME}/../other/model.onnx")
+
+    @pytest.mark.parametrize("parts", ["model.onnx_data", "weights [1].bin"])
+    def test_its_weights_in_another_file_come_with_it_whatever_they_are_called(
+        self, hub: FakeHub, machine: Machine, onnx_folder: Path, parts: str
+    ) -> None:
+        in_another_file(onnx_folder / "onnx" / "model.onnx", parts)
+        (onnx_folder / "onnx" / "other.bin").write_bytes(b"of another model")
+        hub.add("model", NAME, onnx_folder)
+        found = machine.model(self.FILE)
+        assert found["num_parameters"] > 1000
+        cached = Path(found["directory"]) / "onnx"
+        assert sorted(path.name for path in cached.iterdir()) == sorted(["model.onnx", parts])
+        assert (cached / parts).is_symlink()
+
+    def test_a_name_of_weights_is_no_pattern(
+        self, hub: FakeHub, machine: Machine, onnx_folder: Path
+    ) -> None:
+        in_another_file(onnx_folder / "onnx" / "model.onnx", "data", said="*")
+        hub.add("model", NAME, onnx_folder)
+        assert "its weights in * are missing" in machine.refused_model(self.FILE)
+        assert hub.asked("onnx/data") == 0
+
+    def test_a_file_that_is_no_onnx_file_is_refused(
+        self, hub: FakeHub, machine: Machine, model_folder: Path
+    ) -> None:
+        hub.add("model", NAME, model_folder)
+        assert "is not an ONNX file" in machine.refused_model(self.FILE)
+
+    def test_a_repository_without_other_weights_is_told_how_to_name_its_onnx_file(
+        self, hub: FakeHub, machine: Machine, onnx_folder: Path
+    ) -> None:
+        (onnx_folder / "model.safetensors").unlink()
+        hub.add("model", NAME, onnx_folder)
+        said = machine.refused_model(NAME)
+        assert "owner/name has no weights for PyTorch, only ONNX files: onnx/model.onnx" in said
+        assert "model_name_or_path: owner/name/onnx/model.onnx" in said

@@ -11,6 +11,7 @@ from quantbench import cli, registry, run_dir
 from quantbench.analysis.compare import summarize
 from quantbench.core.results import Timing
 from quantbench.core.summary import SweepSummary
+from quantbench.reports.wording import model_title
 
 CONFIG = """
 task: question-answering
@@ -34,6 +35,13 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "sweep.yaml"
     path.write_text(textwrap.dedent(CONFIG))
     return path
+
+
+def card_of(monkeypatch: pytest.MonkeyPatch, *failing: str) -> str:
+    backend = FakeBackend(*failing)
+    monkeypatch.setattr(registry, "backend", lambda _: backend)
+    cli.main(["run", "sweep.yaml", "--quiet"])
+    return Path("runs/sweep/README.md").read_text()
 
 
 def run(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeBackend, SweepSummary]:
@@ -100,3 +108,44 @@ def test_its_opset_cannot_be_swept(
     said = capsys.readouterr().err
     assert "benchmarked.framework_args.opset" in said
     assert "cannot be swept: the opset is that of the given ONNX file" in said
+
+
+def test_at_another_level_no_two_things_in_the_card_have_one_name(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(config.read_text().replace("opset: 14", "opset: 14, optimization_level: 1"))
+    lines = card_of(monkeypatch).splitlines()
+    firsts = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
+    assert "fp32" not in firsts
+    # Steps, what rows did, and two tables of percentiles.
+    assert firsts.count("the given ONNX file") == 4
+    assert firsts.count("ONNX Runtime fp32 at level 1") == 4
+    assert "> **Recommended: keep fp32**, in ONNX Runtime at level 1" in lines
+
+
+def test_a_file_that_could_not_be_taken_is_told_once(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(config.read_text().replace("opset: 14", "opset: 14, optimization_level: 1"))
+    card = card_of(monkeypatch, "export")
+    assert "* the given ONNX file failed in export: broken on purpose." in card
+    assert "* ONNX Runtime fp32 at level 1 failed" not in card
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("./model.onnx", "model"),
+        ("../onnx/small.onnx", "small"),
+        ("/model.onnx", "model"),
+        ("~/model.onnx", "model"),
+        ("model.onnx", "model"),
+        ("./dir/onnx/model.onnx", "dir"),
+        ("owner/name/onnx/model.onnx", "name"),
+        ("owner/name", "name"),
+    ],
+)
+def test_a_card_is_called_after_the_folder_of_the_file_or_else_the_file(
+    path: str, title: str
+) -> None:
+    assert model_title(path) == title

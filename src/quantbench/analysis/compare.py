@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quantbench.analysis import accuracy, timing
+from quantbench.analysis.consistent import check_consistent
 from quantbench.analysis.facts import Facts
 from quantbench.analysis.failures import failures, failures_of_others
 from quantbench.analysis.idle import idle_in_graph
@@ -39,8 +40,8 @@ def summarize(result: SweepResult, task: TaskSpec) -> SweepSummary:
         task: the spec of its task.
 
     Raises:
-        QuantbenchError: the result holds neither a plan nor published rows, or its evaluations
-            cannot be paired.
+        QuantbenchError: the result holds neither a plan nor published rows, contradicts itself, or
+            its evaluations cannot be paired.
     """
     if result.published:
         return summarize_published(result, task)
@@ -48,6 +49,7 @@ def summarize(result: SweepResult, task: TaskSpec) -> SweepSummary:
         raise QuantbenchError("these results hold neither a plan nor published rows")
     plan = result.plan
     names = result.config.metrics or tuple(metric.name for metric in task.metrics)
+    check_consistent(result, plan, names)
     metrics = [task.metric(name) for name in names]
     arms = {found.arm.id: found for found in result.arms}
     facts = Facts(result, plan, metrics, arms)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quantbench.analysis.facts import Facts
+from quantbench.analysis.names import reference_name
 from quantbench.core.plan import ORIGINAL_ID, Cell
 from quantbench.core.results import Failed, TimingFailed
 from quantbench.core.summary import CellSummary, Failure
 
-REFERENCE = "ONNX Runtime fp32"
 _NOT_RUN = "it has not been run"
 _RUN_AGAIN = "Run again."
 
@@ -74,7 +74,9 @@ def _failures_of(facts: Facts, arm_id: str, cell: Cell | None) -> list[Failure]:
     if not felt:
         error = "it was not timed together with this row"
         felt = [Failure(stage="time", error=error, hint=_RUN_AGAIN, cell=cell)]
-    name = facts.original_name if arm_id == ORIGINAL_ID else REFERENCE
+    name = facts.original_name
+    if arm_id != ORIGINAL_ID:
+        name = reference_name(facts.original_name, arm_id)
     return [item.model_copy(update={"of": name}) for item in felt]
 
 

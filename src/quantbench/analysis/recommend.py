@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from quantbench.analysis.names import reference_name
 from quantbench.core import stats
 from quantbench.core.errors import UsageError
 from quantbench.core.frozen import Frozen
@@ -69,8 +70,9 @@ def recommend(summary: SweepSummary, *, max_drop_points: float | None = None) ->
     """The fastest configuration whose drop of the primary metric is shown to be within the margin.
 
     Speed is the geometric mean of the speed-up over all cells. ONNX Runtime fp32 is a candidate
-    whose drop itself, not its interval, must be inside the margin: it computes the same function,
-    and its export is checked against PyTorch. The original is the last resort.
+    whose drop itself, not its interval, must be inside the margin: it computes the same function as
+    the original, be that PyTorch, which exports are checked against, or the ONNX file that was
+    given. The original is the last resort.
 
     Times that cannot be relied on (an invalid session, a speed-up without a narrow interval) do
     not change the choice, as there are no better ones: `cautions` says so.
@@ -113,7 +115,7 @@ def recommend(summary: SweepSummary, *, max_drop_points: float | None = None) ->
     return Recommendation(
         choice=best.choice,
         metric=name,
-        why=_why(best, candidates, name, margin),
+        why=_why(best, candidates, name, margin, summary.original_name),
         cautions=tuple(_cautions(summary, best)),
         row=best.row,
         reference_id=best.reference_id,
@@ -239,7 +241,9 @@ def _cautions(summary: SweepSummary, best: _Candidate) -> list[str]:
     return found
 
 
-def _why(best: _Candidate, candidates: list[_Candidate], name: str, margin: float) -> str:
+def _why(
+    best: _Candidate, candidates: list[_Candidate], name: str, margin: float, original_name: str
+) -> str:
     quantized = [item for item in candidates if item.choice == "row"]
     allowed = f"{margin:.2f} points"
     if best.choice == "row":
@@ -247,7 +251,9 @@ def _why(best: _Candidate, candidates: list[_Candidate], name: str, margin: floa
             f"it is the fastest configuration whose drop in {name} is shown to be at most "
             f"{allowed} (the upper end of its 95 % interval is {best.high:.2f})"
         )
-    kept = "ONNX Runtime fp32" if best.choice == "reference" else "the original"
+    kept = "the original"
+    if best.reference_id is not None:
+        kept = reference_name(original_name, best.reference_id)
     if not quantized:
         return f"no quantized configuration has both an accuracy and a speed; {kept} remains"
     if any(_within(item, margin) for item in quantized):

@@ -11,19 +11,26 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, JsonValue
 
 from quantbench.core.frozen import Frozen
+from quantbench.core.printable import shortened
 from quantbench.core.quantization import Calibration, Dynamic, Static
 from quantbench.core.vocabulary import NodeExclusion, Operator
 
 Value = TypeVar("Value")
 
 NonEmptyStr = Annotated[str, Field(min_length=1)]
-PositiveInt = Annotated[int, Field(ge=1)]
+# What fits the integers of model files, runtimes and tables.
+PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
+# The cells that are timed are all pairs of a batch size and an input length.
+MAX_SHAPES = 100
+MAX_DURATION_S = 86_400
 
 
 def _each_once(values: tuple[Value, ...]) -> tuple[Value, ...]:
-    twice = [value for n, value in enumerate(values) if value in values[:n]]
-    if twice:
-        raise ValueError(f"must not hold a value twice: {twice[0]}")
+    seen: set[Value] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"must not hold a value twice: {shortened(str(value))}")
+        seen.add(value)
     return values
 
 
@@ -78,7 +85,7 @@ class FrameworkArgs(Frozen):
 class TimeBenchmarkArgs(Frozen):
     """How long and how exactly to time."""
 
-    duration: Annotated[float, Field(gt=0)] = Field(
+    duration: Annotated[float, Field(gt=0, le=MAX_DURATION_S)] = Field(
         15.0, description="Run for up to this many seconds per arm and cell."
     )
     warmup_runs: PositiveInt = Field(5, description="Least number of forwards before timing.")
@@ -127,9 +134,14 @@ class SweepConfig(Frozen):
     aware_training: bool = Field(
         False, description="Quantization-aware training is not supported: false only."
     )
-    batch_sizes: Annotated[tuple[PositiveInt, ...], EachOnce] = Field((1,), min_length=1)
+    batch_sizes: Annotated[tuple[PositiveInt, ...], EachOnce] = Field(
+        (1,), min_length=1, max_length=MAX_SHAPES
+    )
     input_lengths: Annotated[tuple[PositiveInt, ...], EachOnce] = Field(
-        (128,), min_length=1, description="Tokens per sample when timing; inert for images."
+        (128,),
+        min_length=1,
+        max_length=MAX_SHAPES,
+        description="Tokens per sample when timing; inert for images.",
     )
     time_benchmark_args: TimeBenchmarkArgs = Field(default_factory=TimeBenchmarkArgs)
     max_eval_samples: PositiveInt | None = Field(
@@ -138,7 +150,7 @@ class SweepConfig(Frozen):
     sampling: Literal["random", "head"] = Field(
         "random", description="random: drawn with `seed`. head: the first ones."
     )
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     num_threads: PositiveInt | None = Field(
         None, description="Threads of every runtime; the physical cores allowed when left out."
     )

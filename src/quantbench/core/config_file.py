@@ -12,13 +12,21 @@ from quantbench.core.config import SweepConfig
 from quantbench.core.config_names import benchmarked_problems, name_problems
 from quantbench.core.config_problems import shape_problems
 from quantbench.core.errors import ConfigError, Problem
+from quantbench.core.printable import shortened
 from quantbench.core.specs import Catalog
 
 Json = dict[str, Any]
 
-_RESOLVED = tuple(
-    f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "merge", "null", "value")
-)
+_TAG = "tag:yaml.org,2002:"
+_RESOLVED = tuple(f"{_TAG}{kind}" for kind in ("bool", "int", "float", "merge", "null", "value"))
+_KINDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+}
+# Far more than any grid needs, and read in a second.
+_MOST_CHARACTERS = 200_000
 
 
 def read_config(text: str, source: str, catalog: Catalog) -> SweepConfig:
@@ -39,21 +47,25 @@ def load_yaml(text: str, source: str) -> Any:
     """YAML as plain JSON data.
 
     A key given twice is an error, as the first would be lost. Dates stay text. What JSON does not
-    have is refused: keys that are no text, infinite numbers, sets, binary, data inside itself.
+    have is refused: keys that are no text, infinite numbers, sets, binary, aliases.
 
     Raises:
         ConfigError: the text is not such YAML; the message names line and column where known.
     """
+    if len(text) > _MOST_CHARACTERS:
+        message = f"has {len(text):,} characters: a config has at most {_MOST_CHARACTERS:,}"
+        raise ConfigError(source, [Problem("the file", message)])
     try:
         data = yaml.load(text, Loader=_JsonLoader)  # noqa: S506 - a SafeLoader
         json.dumps(data, allow_nan=False)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the file"
-        problem = Problem(where, f"not a valid config: {error.problem}")
+        problem = Problem(where, f"not a valid config: {shortened(str(error.problem), 400)}")
         raise ConfigError(source, [problem]) from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        is_deep = isinstance(error, RecursionError)
+        reason = "it is nested too deeply" if is_deep else shortened(str(error), 400)
         problem = Problem("the file", f"not a valid config: {reason}")
         raise ConfigError(source, [problem]) from None
     return data
@@ -96,27 +108,54 @@ def with_values(data: Json, values: Mapping[str, Any]) -> Json:
 
 
 class _JsonLoader(yaml.SafeLoader):
-    """SafeLoader for JSON data only, which refuses a mapping with the same key twice."""
+    """SafeLoader for JSON data only, which refuses a mapping with the same key twice.
+
+    Aliases are refused: a few lines of them can stand for more data than any memory holds.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event: yaml.AliasEvent = self.peek_event()  # type: ignore[no-untyped-call]
+            raise _error(f"*{event.anchor} is not allowed here: write its value again", event)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
+            if key_node.tag == f"{_TAG}merge":
                 continue
-            if key_node.tag != "tag:yaml.org,2002:str":
-                message = "a parameter's name must be text: put it in quotes"
-                raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
+            if key_node.tag != f"{_TAG}str" or not isinstance(key_node, yaml.ScalarNode):
+                raise _error("a parameter's name must be text: put it in quotes", key_node)
             if key_node.value in seen:
-                message = f"{key_node.value!r} is given twice"
-                raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
+                raise _error(f"{shortened(repr(key_node.value))} is given twice", key_node)
             seen.add(key_node.value)
         return super().construct_mapping(node, deep=deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            return super().construct_object(node, deep=deep)
+        try:
+            value = super().construct_object(node, deep=deep)
+            json.dumps(value, allow_nan=False)  # what JSON does not have
+            str(value).encode()  # halves of characters
+        # PyYAML raises all of these for a text that does not fit its tag.
+        except (ValueError, LookupError, OverflowError, TypeError) as error:
+            kind = node.tag.rsplit(":", 1)[-1]
+            message = f"{shortened(repr(node.value))} cannot be read as {_KINDS.get(kind, kind)}"
+            why = f": {error}" if isinstance(error, ValueError) else ""
+            raise _error(message + why, node) from None
+        return value
+
+
+def _error(message: str, place: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
+    mark: Any = place.start_mark
+    return yaml.constructor.ConstructorError(None, None, message, mark)
 
 
 def _refuse(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
     kind = node.tag.rsplit(":", 1)[-1].lstrip("!")
     message = f"{kind} is not allowed here: use text, numbers, true, false, null, lists, mappings"
-    raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+    raise _error(message, node)
 
 
 # YAML 1.1 reads `2024-01-01` as a date: here it stays text.
@@ -125,4 +164,4 @@ _JsonLoader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 for _kind in ("binary", "timestamp", "omap", "pairs", "set"):
-    _JsonLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _refuse)
+    _JsonLoader.add_constructor(f"{_TAG}{_kind}", _refuse)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import math
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -16,14 +18,18 @@ from quantbench.core.config_problems import (
     validation_problems,
 )
 from quantbench.core.errors import Problem, nearest_name
+from quantbench.core.printable import has_credentials
 from quantbench.core.specs import Catalog
 
 Json = dict[str, Any]
 
+# More than can be measured in a month; a plan of that many is made in seconds.
+MAX_ROWS = 10_000
+
 
 def name_problems(data: Json, catalog: Catalog) -> list[Problem]:
     """Names that only the catalog knows, and what depends on them."""
-    problems: list[Problem] = []
+    problems = _credentials(data, "")
     problems += _known(data.get("backend"), "backend", catalog.backends)
     problems += _known(data.get("framework"), "framework", catalog.frameworks)
     problems += _aware_training(data.get("aware_training"), "aware_training")
@@ -85,6 +91,9 @@ def benchmarked_problems(data: Json, catalog: Catalog) -> list[Problem]:
     swept = data.get("benchmarked")
     if not isinstance(swept, dict):
         return []
+    too_many = _too_many_rows(swept)
+    if too_many is not None:
+        return [too_many]
     problems: list[Problem] = []
     for name, values in swept.items():
         path = f"benchmarked.{name}"
@@ -108,6 +117,7 @@ def benchmarked_problems(data: Json, catalog: Catalog) -> list[Problem]:
         if not values:
             problems.append(Problem(path, "must not be empty", "[]"))
         adapter: TypeAdapter[Any] = TypeAdapter(_annotation(name))
+        seen: set[str] = set()
         for n, value in enumerate(values):
             item = f"{path}[{n}]"
             validate = functools.partial(adapter.validate_json, strict=True)
@@ -116,9 +126,41 @@ def benchmarked_problems(data: Json, catalog: Catalog) -> list[Problem]:
                 problems += _known(value, item, catalog.frameworks)
             if name == "aware_training":
                 problems += _aware_training(value, item)
-            if value in values[:n]:
+            text = json.dumps(value)
+            if text in seen:
                 problems.append(Problem(item, "is in the list twice", shown(value)))
+            seen.add(text)
     return problems
+
+
+def _too_many_rows(swept: Json) -> Problem | None:
+    """Said at once, before values are looked at one by one."""
+    counts = {
+        name: len(values)
+        for name, values in swept.items()
+        if name in SWEEPABLE and isinstance(values, list)
+    }
+    rows = math.prod(counts.values())
+    if rows <= MAX_ROWS:
+        return None
+    factors = " × ".join(f"{count:,} of {name}" for name, count in counts.items() if count > 1)
+    return Problem("benchmarked", f"makes {rows:,} rows: {factors}", allowed=f"{MAX_ROWS:,} rows")
+
+
+def _credentials(value: Any, path: str) -> list[Problem]:
+    """Addresses that name a user or password: they would be kept with the run, and published."""
+    if isinstance(value, dict):
+        places = [(f"{path}.{name}" if path else str(name), item) for name, item in value.items()]
+    elif isinstance(value, list):
+        places = [(f"{path}[{n}]", item) for n, item in enumerate(value)]
+    else:
+        message = (
+            "an address must not hold a user, password or token: they would be kept with the run. "
+            "Log in to the hub, or download the files and name them"
+        )
+        found = isinstance(value, str) and has_credentials(value)
+        return [Problem(path, message, shown(value))] if found else []
+    return [problem for place, item in places for problem in _credentials(item, place)]
 
 
 def _is_onnx_file(data: Json) -> bool:

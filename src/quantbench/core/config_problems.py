@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from quantbench.core.errors import Problem, nearest_name
 from quantbench.core.frozen import Frozen
+from quantbench.core.printable import shortened, without_credentials
 
 Json = dict[str, Any]
 
@@ -67,7 +68,7 @@ def validation_problems(
 
 def _problem(error: Json, data: Any, prefix: str, model: type[Frozen] | None) -> Problem:
     location: tuple[str | int, ...] = error["loc"]
-    path = _dotted(prefix, location)
+    path = _dotted(prefix, location) or "the file"
     given = _lookup(data, location)
     context: Json = error.get("ctx", {})
     match error["type"]:
@@ -94,6 +95,8 @@ def _problem(error: Json, data: Any, prefix: str, model: type[Frozen] | None) ->
             return Problem(path, str(context["error"]), shown(given))
         case "too_short" | "string_too_short":
             return Problem(path, "must not be empty", shown(given))
+        case "too_long":
+            return Problem(path, f"has more than {context['max_length']} values", shown(given))
         case _:
             message = str(error["msg"]).removeprefix("Input should be ")
             wanted = _YAML_WORDS.get(error["type"], message)
@@ -101,8 +104,8 @@ def _problem(error: Json, data: Any, prefix: str, model: type[Frozen] | None) ->
 
 
 def shown(value: Any) -> str:
-    """A value as it could stand in the file."""
-    return json.dumps(value, ensure_ascii=False)
+    """A value as it could stand in the file: a long one in part, and no password in an address."""
+    return shortened(without_credentials(json.dumps(value, ensure_ascii=False)))
 
 
 def _field_names(model: type[Frozen] | None, location: Iterable[str | int]) -> list[str]:
@@ -126,7 +129,7 @@ def _bounds(model: type[Frozen] | None, location: tuple[str | int, ...]) -> str 
         return None
     signs = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     bounds = [
-        f"{words} {getattr(limit, name):g}"
+        f"{words} {getattr(limit, name)}"
         for limit in _constraints(field)
         for name, words in signs.items()
         if hasattr(limit, name)

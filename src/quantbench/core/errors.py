@@ -6,12 +6,17 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from quantbench.core.printable import shortened, without_credentials
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNDECIDED = 3
 EXIT_SOME_ROWS_FAILED = 4
 EXIT_INTERRUPTED = 130
+
+# A longer list of problems is cut: nobody reads it, and most are one mistake.
+_MOST_PROBLEMS = 50
 
 
 class QuantbenchError(Exception):
@@ -51,7 +56,8 @@ class Problem:
     nearest: str | None = None
 
     def __str__(self) -> str:
-        head = self.path if self.given is None else f"{self.path} = {self.given}"
+        path = shortened(without_credentials(self.path))
+        head = path if self.given is None else f"{path} = {self.given}"
         lines = [head, f"    {self.message}"]
         if self.allowed is not None:
             lines.append(f"    allowed: {self.allowed}")
@@ -67,7 +73,11 @@ class ConfigError(UsageError):
         self.source = source
         self.problems = tuple(problems)
         noun = "problem" if len(self.problems) == 1 else "problems"
-        body = "\n".join(f"  {n}. {problem}" for n, problem in enumerate(self.problems, 1))
+        told = self.problems[:_MOST_PROBLEMS]
+        lines = [f"  {n}. {problem}" for n, problem in enumerate(told, 1)]
+        if len(self.problems) > len(told):
+            lines.append(f"  … and {len(self.problems) - len(told)} more")
+        body = "\n".join(lines)
         super().__init__(f"{source}: {len(self.problems)} {noun}\n{body}")
 
 

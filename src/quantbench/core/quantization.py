@@ -27,7 +27,7 @@ class Calibration(Frozen):
         "minmax", description="minmax: the smallest and largest value that each tensor took."
     )
     num_calibration_samples: int = Field(
-        100, ge=1, description="Samples of dataset.calibration_split to run."
+        100, ge=1, le=2**31 - 1, description="Samples of dataset.calibration_split to run."
     )
 
 

@@ -41,7 +41,7 @@ class TaskSpec:
     uses_input_length: bool
     auto_class: str
     architecture_suffix: str
-    output_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...]
     args: type[Frozen] = NoArgs
 
     def metric(self, name: str) -> MetricSpec:

@@ -55,7 +55,7 @@ class QuantizeUnit(Frozen):
 
 
 class EvaluateUnit(Frozen):
-    """Measure an arm's accuracy. `artifact_key` is None for the original."""
+    """Measure an arm's accuracy. `artifact_key` is None for what PyTorch runs."""
 
     stage: Literal["evaluate"] = "evaluate"
     config: SweepConfig

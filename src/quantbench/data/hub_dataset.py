@@ -16,6 +16,7 @@ from quantbench.core.config import DatasetConfig
 from quantbench.data import hub
 from quantbench.data.builders import Source, open_builder, split_names
 from quantbench.data.dataset_errors import explained, refuse
+from quantbench.data.empty_data import read_split
 from quantbench.data.hub_errors import DamagedFileError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def find_on_hub(dataset: DatasetConfig) -> Source:
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
 
+    refuse_addresses(dataset, "data files of a dataset on the hub must be in its repository")
     try:
         validate_repo_id(dataset.path)
     except HFValidationError:
@@ -72,9 +74,21 @@ def find_on_hub(dataset: DatasetConfig) -> Source:
     def read(split: str) -> Dataset:
         with explained(dataset, name):
             hub.retrying(prepare)
-            return builder.as_dataset(split=split)
+            return read_split(dataset, builder, split)
 
     return Source("hub", name, commit, split_names(builder), read, notes)
+
+
+def refuse_addresses(dataset: DatasetConfig, message: str) -> None:
+    """Refuse data files that are not names but addresses, of whatever host.
+
+    Raises:
+        ConfigError: with the first of them.
+    """
+    for split, files in (dataset.data_files or {}).items():
+        for file in [files] if isinstance(files, str) else files:
+            if "://" in file:
+                refuse(dataset, f"data_files.{split}", message, given=file)
 
 
 def _online(name: str, commit: str | None, extra: Mapping[str, Any]) -> DatasetBuilder:

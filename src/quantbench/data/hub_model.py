@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantbench.core.config import ONNX_SUFFIX
 from quantbench.core.errors import UsageError
-from quantbench.data import hub, model_files
+from quantbench.data import hub, model_files, onnx_parts
 from quantbench.data.hub_errors import DamagedFileError, explain
 
 PARAMETER = "model_name_or_path"
@@ -60,21 +61,26 @@ def download_onnx(given: str, file: str, revision: str | None) -> Download:
         revision: branch, tag or commit; None for the default branch.
 
     Raises:
-        UsageError: as `download`; or the repository has no such file.
+        UsageError: as `download`; or the repository has no such file, or it is no ONNX file.
     """
     where = f"{PARAMETER} = {given}/{file}"
     folder = file.rpartition("/")[0]
-    beside = [f"{folder}/{pattern}" for pattern in model_files.COMMON_PATTERNS] if folder else []
-    patterns = (
-        *(file, f"{file}_data", f"{file}_data_*", f"{file}.data"),
-        *model_files.COMMON_PATTERNS,
-        *beside,
-    )
-    found = _download(
-        where, given, revision, lambda pinned: _fetch(where, revision, pinned, patterns)
-    )
+    beside = [f"{_literal(folder)}/{name}" for name in model_files.COMMON_PATTERNS if folder]
+    patterns = (_literal(file), *model_files.COMMON_PATTERNS, *beside)
+
+    def fetch(pinned: hub.Pin) -> Path:
+        directory = _fetch(where, revision, pinned, patterns)
+        path = directory / file
+        # Only the file itself says what the files with its weights are called.
+        external = onnx_parts.external_files(onnx_parts.load(path)) if path.is_file() else ()
+        if external:
+            parts = [_literal(f"{folder}/{name}" if folder else name) for name in external]
+            directory = _fetch(where, revision, pinned, (*patterns, *parts))
+        return directory
+
+    found = _download(where, given, revision, fetch)
     if not (found.directory / file).is_file():
-        listed = [name for name in _listed(found) if name.endswith(ONNX_SUFFIX)]
+        listed = _onnx_files(found.name, found.commit)
         if file in listed:
             command = hub.download_command("model", found.name, found.commit)
             raise UsageError(
@@ -88,16 +94,25 @@ def download_onnx(given: str, file: str, revision: str | None) -> Download:
     return found
 
 
-def _listed(found: Download) -> tuple[str, ...]:
+def _listed(name: str, commit: str) -> tuple[str, ...]:
     """What the hub said is in the repository at that commit; nothing if it never did."""
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
     try:
-        tree = get_cached_repo_tree(found.name, revision=found.commit)
+        tree = get_cached_repo_tree(name, revision=commit)
     except CachedRepoTreeNotFoundError:
         return ()
     return tuple(sorted(entry.path for entry in tree))
+
+
+def _onnx_files(name: str, commit: str) -> tuple[str, ...]:
+    return tuple(path for path in _listed(name, commit) if path.endswith(ONNX_SUFFIX))
+
+
+def _literal(path: str) -> str:
+    """A pattern that only this path matches."""
+    return glob.escape(path)
 
 
 def _download(
@@ -174,16 +189,15 @@ def _fetch(where: str, revision: str | None, pinned: hub.Pin, patterns: tuple[st
 
 def _check_format(name: str, directory: Path) -> None:
     """Name the files when a model has weights only in formats that were not downloaded."""
-    from huggingface_hub import get_cached_repo_tree
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError
-
     if model_files.weight_files(model_files.file_names(directory)):
         return
-    try:
-        listed = get_cached_repo_tree(name, revision=directory.name)
-    except CachedRepoTreeNotFoundError:
-        return  # what is missing is said by the check of the directory
-    names = model_files.select((entry.path for entry in listed), model_files.UNUSABLE_WEIGHTS)
+    onnx_files = _onnx_files(name, directory.name)
+    if onnx_files:
+        raise UsageError(
+            f"{name} has no weights for PyTorch, only ONNX files: {', '.join(onnx_files)}",
+            hint=f"To start from one, name it: {PARAMETER}: {name}/{onnx_files[0]}",
+        )
+    names = model_files.select(_listed(name, directory.name), model_files.UNUSABLE_WEIGHTS)
     if names:
         raise UsageError(
             f"{name} has weights only as {', '.join(names)}, not as model.safetensors",

@@ -17,10 +17,11 @@ from quantbench.data import model_files, onnx_model
 from quantbench.data.bundled import PREFIX, bundled_directory
 from quantbench.data.hub import download_command
 from quantbench.data.hub_model import download
-from quantbench.data.names import is_explicit_path
+from quantbench.data.names import is_explicit_path, local_path
 from quantbench.data.onnx_model import OnnxFile, find_onnx, read_onnx
 
 PARAMETER = "model_name_or_path"
+_LONGEST_FRONT = 65_536
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,10 @@ def resolve_model(name_or_path: str, revision: str | None) -> ModelSource:
                 f"{name_or_path}: the package's files are missing from {directory}",
                 hint="Install quantbench again.",
             )
-    elif (local := Path(name_or_path).expanduser()).is_dir():
+    elif (local := local_path(PARAMETER, name_or_path)) is not None and local.is_dir():
         _refuse_revision(name_or_path, revision, "a local directory")
         directory = local.resolve()
-    elif local.exists():
+    elif local is not None:
         raise UsageError(
             f"{PARAMETER} = {name_or_path} is a file",
             hint="Give the directory that holds config.json and model.safetensors.",
@@ -150,9 +151,7 @@ def _read(
         directory=directory,
         revision=commit,
         digest=(
-            model_files.digest(directory)
-            if onnx is None
-            else onnx_model.digest(onnx.path, directory)
+            model_files.digest(directory) if onnx is None else onnx_model.digest(onnx, directory)
         ),
         num_parameters=(
             model_files.num_parameters(directory) if onnx is None else onnx.num_parameters
@@ -172,7 +171,7 @@ def _read_config(name: str, directory: Path, hint: str) -> dict[str, Any]:
         raise UsageError(f"{name}: there is no config.json in {directory}", hint=hint)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{name}: {path} is not valid JSON: {error}") from None
     if not isinstance(config, dict):
         raise UsageError(f"{name}: {path} is not a JSON object")
@@ -218,14 +217,22 @@ def _check_weights(name: str, directory: Path, hint: str) -> None:
 
 
 def _license(readme: Path) -> str | None:
-    """The license that the model card's front matter names, if it does."""
+    """The license that the model card's front matter names, if it does.
+
+    Front matter that is longer than `_LONGEST_FRONT`, or has aliases, is not read: a few lines of
+    aliases can stand for gigabytes.
+    """
     if not readme.is_file():
         return None
-    text = readme.read_text(encoding="utf-8", errors="replace")
+    with readme.open(encoding="utf-8", errors="replace") as file:
+        text = file.read(_LONGEST_FRONT)
     match = re.match(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", text, re.DOTALL)
     try:
-        data = yaml.safe_load(match.group(1)) if match else None
-    except yaml.YAMLError:
+        front = match.group(1) if match else ""
+        events = yaml.parse(front, Loader=yaml.SafeLoader)
+        aliases = any(isinstance(event, yaml.AliasEvent) for event in events)
+        data = None if aliases else yaml.safe_load(front)
+    except (yaml.YAMLError, ValueError, LookupError, OverflowError, RecursionError):
         return None  # a card that cannot be read names no license
     value = data.get("license") if isinstance(data, dict) else None
-    return str(value) if value is not None else None
+    return value if isinstance(value, str) else None

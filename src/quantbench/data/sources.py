@@ -17,8 +17,9 @@ from quantbench.core.errors import ConfigError, Problem
 from quantbench.data.builders import Origin, Source, open_builder, split_names
 from quantbench.data.bundled import PREFIX, bundled_directory
 from quantbench.data.dataset_errors import explained, refuse
-from quantbench.data.hub_dataset import find_on_hub
-from quantbench.data.names import is_explicit_path
+from quantbench.data.empty_data import read_split, refuse_empty_files
+from quantbench.data.hub_dataset import find_on_hub, refuse_addresses
+from quantbench.data.names import is_explicit_path, local_path
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -39,11 +40,11 @@ def find_source(dataset: DatasetConfig) -> Source:
         return _bundled(dataset)
     if dataset.path in BUILDERS:
         return _files(dataset)
-    folder = Path(dataset.path).expanduser()
-    if folder.is_dir():
+    folder = local_path("dataset.path", dataset.path)
+    if folder is not None and folder.is_dir():
         return _folder(dataset, folder.resolve())
     if is_explicit_path(dataset.path):
-        what = "is a file" if folder.exists() else "does not exist"
+        what = "does not exist" if folder is None else "is a file"
         refuse(
             dataset,
             "path",
@@ -87,13 +88,8 @@ def _files(dataset: DatasetConfig) -> Source:
 def _file_lists(
     dataset: DatasetConfig, data_files: Mapping[str, str | tuple[str, ...]]
 ) -> dict[str, list[str]]:
-    files = {k: [v] if isinstance(v, str) else list(v) for k, v in data_files.items()}
-    for split, paths in files.items():
-        for path in paths:
-            if "://" in path:
-                message = "data files must be local: download them first"
-                refuse(dataset, f"data_files.{split}", message, given=path)
-    return files
+    refuse_addresses(dataset, "data files must be local: download them first")
+    return {k: [v] if isinstance(v, str) else list(v) for k, v in data_files.items()}
 
 
 def _folder(dataset: DatasetConfig, folder: Path) -> Source:
@@ -124,11 +120,12 @@ def _local(
 ) -> Source:
     with explained(dataset, None):
         builder = open_builder(path, **extra)
+    refuse_empty_files(dataset, builder)
 
     def read(split: str) -> Dataset:
         with explained(dataset, None):
             builder.download_and_prepare()
-            return builder.as_dataset(split=split)
+            return read_split(dataset, builder, split)
 
     return Source(origin, location, None, split_names(builder), read)
 

@@ -19,7 +19,9 @@ def local_files(source: ModelSource, dataset: DatasetConfig) -> tuple[str, ...]:
     """
     patterns = [f"{glob.escape(str(source.directory))}/*"]
     if source.onnx is not None:
-        patterns.append(f"{glob.escape(str(source.onnx.path.parent))}/*")
+        folder = source.onnx.path.parent
+        names = (source.onnx.path.name, *source.onnx.external)
+        patterns += [glob.escape(str(folder / name)) for name in names]
     if dataset.path.startswith(PREFIX):
         directory = bundled_directory(dataset.path, "dataset.path") / "data"
         return (*patterns, f"{glob.escape(str(directory))}/*")

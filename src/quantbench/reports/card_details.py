@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from quantbench.analysis.names import reference_name
 from quantbench.core.results import NodeCounts
 from quantbench.core.summary import (
+    GIVEN_FILE,
     ArmSummary,
     Failure,
     Latency,
@@ -34,9 +36,11 @@ def what_rows_did(summary: SweepSummary) -> str:
     head += [f"{text(name)}: worse / better" for name in summary.metric_names]
     head.append("same answers")
     body = [_did(row_name(row), row.arm, summary) for row in summary.distinct_rows if row.arm]
-    given = [summary.original] if summary.original and summary.original.num_bytes else []
-    references = [_did("fp32", arm, summary) for arm in (*given, *summary.references)]
-    return table(head, [*references, *body])
+    fp32 = [("fp32", arm) for arm in summary.references]
+    if summary.original_name == GIVEN_FILE:  # so the original is a file too
+        arms = [(summary.original_name, summary.original), *_named(summary)]
+        fp32 = [(name, arm) for name, arm in arms if arm and arm.num_bytes]
+    return table(head, [*(_did(name, arm, summary) for name, arm in fp32), *body])
 
 
 def idle_rows(summary: SweepSummary) -> str:
@@ -107,8 +111,8 @@ def latency_tables(summary: SweepSummary) -> str:
 
 
 def _named(summary: SweepSummary) -> list[tuple[str, ArmSummary | None]]:
-    if len(summary.references) == 1:
-        return [("ONNX Runtime fp32", summary.references[0])]
+    if len(summary.references) == 1 or summary.original_name == GIVEN_FILE:
+        return [(reference_name(summary.original_name, arm.id), arm) for arm in summary.references]
     return [(f"fp32 {arm.id.rsplit('float32-', 1)[-1]}", arm) for arm in summary.references]
 
 
@@ -171,6 +175,10 @@ def _failed(summary: SweepSummary) -> list[str]:
         lines += [f"* row {row.number} ({configuration(row)}) {reason}" for reason in reasons]
     for name, arm in [(summary.original_name, summary.original), *_named(summary)]:
         own = [item for item in (arm.failures if arm else ()) if item.of is None]
+        if summary.original_name == GIVEN_FILE and summary.original is not arm:
+            # A reference is of the same file, and lacks it for the same reason.
+            told = summary.original.failures if summary.original else ()
+            own = [item for item in own if item not in told]
         lines += [f"* {name} {_failure(failure)}" for failure in own]
     return lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quantbench.analysis.names import reference_name
 from quantbench.analysis.points import accuracy_speed_points
 from quantbench.analysis.recommend import Recommendation
 from quantbench.core.results import SweepResult
@@ -54,16 +55,16 @@ def _tested(result: SweepResult, summary: SweepSummary) -> str:
     what = plural(rows, "configuration")
     if summary.measured and files != rows:
         what += f", {plural(files, 'distinct quantized file')} with results,"
+    compared = " and compared with the original in PyTorch."
+    if config.is_onnx_file():
+        compared = (
+            ". The original is the given ONNX file in ONNX Runtime, fp32, with all optimizations; "
+            "it was not compared with the PyTorch model that it came from."
+        )
     sentences = [
         f"{what} of {code(config.model_name_or_path)} for {text(config.task)}, run by "
-        f"{text(config.framework)} and compared with the original in PyTorch."
+        f"{text(config.framework)}{compared}"
     ]
-    if config.is_onnx_file():
-        sentences = [
-            f"{what} of {code(config.model_name_or_path)} for {text(config.task)}, run by "
-            f"{text(config.framework)}. The original is the given ONNX file in ONNX Runtime, fp32, "
-            "with all optimizations; it was not compared with the PyTorch model that it came from."
-        ]
     if result.subject:
         count, total = result.subject.num_eval_samples, result.subject.eval_num_rows
         how = "drawn at random" if config.sampling == "random" else "the first ones"
@@ -116,10 +117,14 @@ def _choice(summary: SweepSummary, recommendation: Recommendation) -> str:
         return f"row {row.number}**: {configuration(row)}"
     original = summary.original_name
     return {
-        "reference": "keep fp32**, in ONNX Runtime",
+        "reference": f"keep fp32**, in {_runtime(original, recommendation.reference_id)}",
         "original": f"keep the original**, {original}",
         "none": "nothing**",
     }[recommendation.choice]
+
+
+def _runtime(original_name: str, reference_id: str | None) -> str:
+    return reference_name(original_name, reference_id or "").replace(" fp32", "")
 
 
 def _chosen(summary: SweepSummary, recommendation: Recommendation) -> ArmSummary | None:
@@ -146,7 +151,8 @@ def _steps(summary: SweepSummary, recommendation: Recommendation) -> list[str]:
     reference = summary.reference(row.reference_id)
     steps = [(summary.original_name, summary.original)]
     if reference is not summary.original:
-        steps.append(("ONNX Runtime fp32", reference))
+        reference_id = reference.id if reference else row.reference_id or ""
+        steps.append((reference_name(summary.original_name, reference_id), reference))
     steps.append((name, row.arm))
     first = cell_name(summary.cells[0])
     head = ["", "p50, ms", "speedup [95 %]"]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from quantbench.core.printable import printable
+
 # A column of tables that separates groups of columns, as the published cards have it.
 SEPARATOR = r"\|"
 
 
 def text(value: str) -> str:
     """Plain text from outside: nothing in it is markup, and it stays on one line."""
-    line = " ".join(value.split())
+    line = _one_line(value)
     # Inside a word an underscore is no markup: metric_names stay readable.
     escaped = re.sub(r"([\\`*\[\]|#~]|(?<!\w)_|_(?!\w))", r"\\\1", line)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -24,7 +26,7 @@ def code(value: str, *, in_table: bool = False) -> str:
         value: its white space is collapsed, as a span is one line.
         in_table: escape the bars, which end a cell even inside a code span.
     """
-    line = " ".join(value.split())
+    line = _one_line(value)
     if in_table:
         line = line.replace("|", r"\|")
     longest = max((len(run) for run in re.findall(r"`+", line)), default=0)
@@ -43,7 +45,7 @@ def fence(content: str, language: str = "") -> str:
     """A fenced block that no line of the content can end."""
     longest = max((len(run) for run in re.findall(r"`+", content)), default=0)
     marks = "`" * max(3, longest + 1)
-    return f"{marks}{language}\n{content.rstrip()}\n{marks}"
+    return f"{marks}{language}\n{printable(content.rstrip())}\n{marks}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -78,3 +80,7 @@ def picture(stem: str, alt: str) -> str:
         f'  <img alt="{safe}" src="{stem}-light.svg">\n'
         "</picture>"
     )
+
+
+def _one_line(value: str) -> str:
+    return printable(" ".join(value.split()))

@@ -85,7 +85,7 @@ def write_pictures(summary: SweepSummary, run_dir: Path) -> list[Path]:
         svg.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(svg, vlc.vegalite_to_svg(spec))
         png = svg.with_suffix(".png")
-        png.write_bytes(vlc.vegalite_to_png(spec, scale=2))
+        write_atomically(png, vlc.vegalite_to_png(spec, scale=2))
         written += [svg, png]
     return written
 

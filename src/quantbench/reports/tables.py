@@ -20,6 +20,7 @@ from quantbench.core.summary import (
     SweepSummary,
 )
 from quantbench.reports import paths
+from quantbench.store import write_atomically
 
 Line = dict[str, JsonValue]
 
@@ -66,7 +67,10 @@ def write_table(summary: SweepSummary, path: Path) -> None:
         {key: _flat(key, value) for key, value in line.items()} for line in rows_as_json(summary)
     ]
     schema = pa.schema([(key, getattr(pa, _type(key))()) for key in lines[0]])
-    pq.write_table(pa.Table.from_pylist(lines, schema=schema), path)
+    # The library would write through a link that stands in the file's place.
+    written = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(lines, schema=schema), written)
+    write_atomically(path, written.getvalue().to_pybytes())
 
 
 def _row(row: RowSummary, summary: SweepSummary) -> Line:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from quantbench.analysis.recommend import recommend
+from quantbench.core.printable import printable
 from quantbench.core.summary import ArmSummary, Failure, RowSummary, SweepSummary
 from quantbench.reports import wording
 
@@ -25,15 +26,15 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
     """
     console = Console(file=stream, highlight=False)
     metric = summary.primary_metric
-    table = Table(title=f"{run_dir.name}: {len(summary.rows)} rows", title_justify="left")
+    table = Table(title=_plain(f"{run_dir.name}: {len(summary.rows)} rows"), title_justify="left")
     table.add_column("row", justify="right")
-    table.add_column(" / ".join(summary.rows[0].parameters), overflow="fold", ratio=1)
-    table.add_column(metric, justify="right", overflow="fold")
+    table.add_column(_plain(" / ".join(summary.rows[0].parameters)), overflow="fold", ratio=1)
+    table.add_column(_plain(metric), justify="right", overflow="fold")
     table.add_column("drop, points\n[95 %]", justify="right", no_wrap=True)
     table.add_column("speedup\n[95 %]", justify="right", no_wrap=True)
     for row in summary.rows:
         cells = [str(row.number), _configuration(row), *_numbers(row, metric)]
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*(_plain(cell) for cell in cells))
     console.print(table)
     if any(row.arm.unresolved for row in summary.rows if row.arm):
         console.print(
@@ -48,10 +49,15 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
         "none": "nothing",
     }[advice.choice]
     for caution in advice.cautions:
-        console.print(f"[bold red]Caution:[/bold red] {escape(caution)}", soft_wrap=True)
-    why = escape(wording.sentence(advice.why))
-    console.print(f"[bold]Recommended:[/bold] {escape(what)}: {why}", soft_wrap=True)
-    console.print(f"[bold]Card:[/bold] {escape(str(run_dir / 'README.md'))}", soft_wrap=True)
+        console.print(f"[bold red]Caution:[/bold red] {_plain(caution)}", soft_wrap=True)
+    why = _plain(wording.sentence(advice.why))
+    console.print(f"[bold]Recommended:[/bold] {_plain(what)}: {why}", soft_wrap=True)
+    console.print(f"[bold]Card:[/bold] {_plain(str(run_dir / 'README.md'))}", soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """Text from outside: nothing in it is markup or moves the cursor."""
+    return escape(printable(text))
 
 
 def _configuration(row: RowSummary) -> str:

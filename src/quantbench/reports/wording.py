@@ -11,11 +11,12 @@ NOTHING = "–"
 
 
 def model_title(name_or_path: str) -> str:
-    """A model's name without its owner or folders, nor those of a file in it."""
-    parts = name_or_path.rstrip("/").split("/")
-    if len(parts) > 1 and parts[-1].endswith(ONNX_SUFFIX):
-        parts = [part for part in parts[:-1] if part != "onnx"] or parts
-    return parts[-1]
+    """A model's name without its owner or folders; for an ONNX file that of its folder, if any."""
+    *folders, name = name_or_path.rstrip("/").split("/")
+    if not name.endswith(ONNX_SUFFIX):
+        return name
+    named = [folder for folder in folders if folder not in ("", ".", "..", "~", "onnx")]
+    return named[-1] if named else name.removesuffix(ONNX_SUFFIX) or name
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -31,7 +31,9 @@ def naming_row(number: int | str) -> Iterator[None]:
         raise ConfigError(f"row {number} (the first is 0)", error.problems) from error
 
 
-def check_inputs(columns: Mapping[str, str], rows: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+def check_one_type_per_column(
+    columns: Mapping[str, str], rows: Iterable[tuple[int, Mapping[str, Any]]]
+) -> None:
     """Find values of the wrong kind before anything is run, which is cheap.
 
     Args:

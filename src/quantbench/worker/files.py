@@ -45,7 +45,7 @@ def export(unit: ExportUnit, access: Access) -> Artifact:
         path = folder / "model.onnx"
         given, difference = opened.source.onnx, None
         if given is not None:
-            take_onnx(given.path, samples, path)
+            take_onnx(given.path, samples, path, spec.output_names)
         else:
             facts = export_onnx(opened.source.directory, spec.auto_class, unit.opset, samples, path)
             difference = facts.max_abs_difference

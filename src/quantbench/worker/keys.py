@@ -154,14 +154,16 @@ def evaluated_metrics(config: SweepConfig) -> tuple[str, ...]:
 
 
 def calibrated_rows(unit: CalibrateUnit) -> tuple[int, ...]:
-    """The rows to calibrate on, by their place in the split."""
-    config = unit.config
-    return sample_indices(
-        unit.subject.calibration_num_rows or 0,
-        unit.calibration.num_calibration_samples,
-        config.sampling,
-        config.seed,
-    )
+    """The rows that a unit calibrates on, by their place in the split."""
+    num_rows = unit.subject.calibration_num_rows or 0
+    return calibration_rows(unit.config, num_rows, unit.calibration.num_calibration_samples)
+
+
+def calibration_rows(
+    config: SweepConfig, num_rows: int, num_samples: int | None
+) -> tuple[int, ...]:
+    """Which rows of a calibration split to calibrate on, by their place in it."""
+    return sample_indices(num_rows, num_samples, config.sampling, config.seed)
 
 
 def _computed(arm: Arm, graph_digest: str | None, subject: Subject) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from quantbench import environment, registry, store
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Evaluation, Timing, TimingOutcome
-from quantbench.core.units import CellTimings, EvaluateUnit, TimedCell, TimeUnit
+from quantbench.core.units import CellTimings, EvaluateUnit, TimedArm, TimedCell, TimeUnit
 from quantbench.protocols import Progress
 from quantbench.worker.access import Access
 from quantbench.worker.keys import evaluate_key, evaluated_metrics, evaluated_rows, time_keys
@@ -64,18 +64,26 @@ def time_arms(unit: TimeUnit, access: Access) -> CellTimings:
         access.on_progress(Progress(part, 1.0, text))
 
     keys = time_keys(unit)
+    # What was timed is stored before the next one may begin: it is to find it there.
     with machine_lock(tell):
         found = None if access.fresh else _timed_meanwhile(keys, access)
-        timings = found or _time(unit, access, tell)
-    for item in unit.arms:
-        if found is None and item.arm.id in keys:
-            together = {name: timings[name] for name in (item.arm.id, *item.compared_with)}
-            measured = {n: found for n, found in together.items() if isinstance(found, Timing)}
-            if len(measured) == len(together):
-                kept = TimedCell(arm_id=item.arm.id, timings=measured)
-                # Times that are there already are older: these were asked for, so they count.
-                store.remake(access.root, keys[item.arm.id], unit.stage, kept.as_facts)
+        if found is not None:
+            return CellTimings(timings=found)
+        timings = _time(unit, access, tell)
+        for item in unit.arms:
+            if item.arm.id in keys:
+                _keep(item, keys[item.arm.id], timings, access)
     return CellTimings(timings=timings)
+
+
+def _keep(item: TimedArm, key: str, timings: Mapping[str, TimingOutcome], access: Access) -> None:
+    """Keep the times of an arm, if those that it is compared with are there too."""
+    together = {name: timings[name] for name in (item.arm.id, *item.compared_with)}
+    measured = {name: found for name, found in together.items() if isinstance(found, Timing)}
+    if len(measured) == len(together):
+        kept = TimedCell(arm_id=item.arm.id, timings=measured)
+        # Times that are there already are older: these were asked for, so they count.
+        store.remake(access.root, key, "time", kept.as_facts)
 
 
 def _timed_meanwhile(keys: Mapping[str, str], access: Access) -> dict[str, TimingOutcome] | None:

@@ -11,7 +11,6 @@ from quantbench.core.errors import QuantbenchError
 from quantbench.core.results import Subject
 from quantbench.data.models import ModelSource, check_architecture, resolve_model
 from quantbench.data.rows import Split, load_split
-from quantbench.data.sampling import sample_indices
 from quantbench.protocols import TaskRun
 
 
@@ -70,12 +69,3 @@ def opened_as_pinned(config: SweepConfig, subject: Subject) -> Opened:
                 hint="Start again in a new run folder.",
             )
     return opened
-
-
-def calibration_indices(config: SweepConfig, num_rows: int) -> list[tuple[int, ...]]:
-    """The rows to calibrate on, for each number of samples that the config asks for."""
-    name = "calibration.num_calibration_samples"
-    counts = config.benchmarked.get(name, (config.calibration.num_calibration_samples,))
-    return [
-        sample_indices(num_rows, int(str(count)), config.sampling, config.seed) for count in counts
-    ]

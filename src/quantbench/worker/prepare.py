@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from quantbench import environment, registry
-from quantbench.core.config import MAX_OPSET, MIN_OPSET, SweepConfig
+from quantbench.core.config import SweepConfig
 from quantbench.core.errors import ConfigError, Problem
 from quantbench.core.results import Subject
 from quantbench.core.units import Prepared
 from quantbench.data.rows import Split
 from quantbench.data.stamps import local_files, stamp
-from quantbench.tasks.rows import check_inputs, check_references, naming_row
-from quantbench.worker.keys import evaluated_rows
-from quantbench.worker.opened import Opened, calibration_indices, open_config
+from quantbench.tasks.rows import check_one_type_per_column, check_references, naming_row
+from quantbench.worker.given_file import check_given_file
+from quantbench.worker.keys import calibration_rows, evaluated_rows
+from quantbench.worker.opened import Opened, open_config
 from quantbench.worker.sessions import num_threads
 
 
@@ -32,7 +33,7 @@ def prepare(config: SweepConfig) -> Prepared:
     wanted = config.backend_args.get("supported_instructions")
     environment.check_instructions(None if wanted is None else str(wanted), cpu.flags)
     opened = open_config(config.model_dump_json())
-    _check_onnx_file(config, opened)
+    check_given_file(config, opened)
     source, calibrated = opened.source, opened.calibrated
     subject = Subject(
         model_name_or_path=config.model_name_or_path,
@@ -68,48 +69,11 @@ def prepare(config: SweepConfig) -> Prepared:
     )
 
 
-def _check_onnx_file(config: SweepConfig, opened: Opened) -> None:
-    """Refuse an ONNX file that is not what the config and the task say.
-
-    Raises:
-        ConfigError: with all that does not fit.
-    """
-    given, spec = opened.source.onnx, registry.task(config.task).spec
-    if given is None:
-        return
-    problems: list[Problem] = []
-    if given.unfit is not None:
-        problems.append(Problem("model_name_or_path", given.unfit, allowed="float32 models"))
-    if not MIN_OPSET <= given.opset <= MAX_OPSET:
-        message = f"the file has opset {given.opset}"
-        allowed = f"opsets {MIN_OPSET} to {MAX_OPSET}"
-        problems.append(Problem("model_name_or_path", message, allowed=allowed))
-    elif given.opset != config.framework_args.opset:
-        message = f"the file has opset {given.opset}: write that, files are not converted"
-        asked = str(config.framework_args.opset)
-        problems.append(Problem("framework_args.opset", message, asked, str(given.opset)))
-    rng = np.random.default_rng(0)
-    made = opened.task.dummy_inputs(1, min(config.input_lengths), rng)
-    unknown = [name for name in given.input_names if name not in made]
-    unused = [name for name in made if name not in given.input_names]
-    if unknown or unused:
-        message = f"the file's inputs are not those of {spec.name} with this model"
-        names = ", ".join(given.input_names)
-        problems.append(Problem("model_name_or_path", message, names, ", ".join(made)))
-    missing = [name for name in spec.output_names if name not in given.output_names]
-    if missing:
-        message = f"the file's outputs are not those of {spec.name}"
-        names, wanted = ", ".join(given.output_names), ", ".join(spec.output_names)
-        problems.append(Problem("model_name_or_path", message, names, wanted))
-    if problems:
-        raise ConfigError("config", problems)
-
-
 def _check_samples(config: SweepConfig, opened: Opened) -> None:
     """Find out before any work whether samples and shapes fit the model.
 
-    The columns of all samples are looked at and all references are read, one sample is encoded per
-    split, and one input is made per length.
+    The columns of all samples that are used are looked at and all references are read, the first
+    sample of each choice is encoded, and one input is made per length.
 
     Raises:
         UsageError: what does not fit, and where.
@@ -122,18 +86,27 @@ def _check_samples(config: SweepConfig, opened: Opened) -> None:
     if dataset.cluster_key is not None:
         references["dataset.cluster_key"] = dataset.cluster_key
     _check_columns(evaluated, inputs | references, indices, f"split {dataset.eval_split}")
+    firsts = [(evaluated, indices[0])]
     if opened.calibrated is not None:
         calibrated = opened.calibrated
-        for used in calibration_indices(config, calibrated.num_rows):
+        for count in _calibration_counts(config):
+            used = calibration_rows(config, calibrated.num_rows, count)
             _check_columns(calibrated, inputs, used, f"split {dataset.calibration_split}")
+            firsts.append((calibrated, used[0]))
     check_references(task, zip(indices, evaluated.without_images(indices), strict=True))
-    for split, first in ((evaluated, indices[0]), (opened.calibrated, 0)):
-        if split is not None:
-            with naming_row(first):
-                task.encode(split.row(first))
+    for split, first in firsts:
+        with naming_row(first):
+            task.encode(split.row(first))
     if registry.task(config.task).spec.uses_input_length:
         for length in config.input_lengths:
             task.dummy_inputs(1, length, np.random.default_rng(0))
+
+
+def _calibration_counts(config: SweepConfig) -> list[int]:
+    """The numbers of samples to calibrate on that the config asks for."""
+    name = "calibration.num_calibration_samples"
+    counts = config.benchmarked.get(name, (config.calibration.num_calibration_samples,))
+    return [int(str(count)) for count in counts]
 
 
 def _check_columns(
@@ -156,4 +129,4 @@ def _check_columns(
             problems.append(Problem(parameter, message))
     if problems:
         raise ConfigError(name, problems)
-    check_inputs(columns, zip(indices, split.without_images(indices), strict=True))
+    check_one_type_per_column(columns, zip(indices, split.without_images(indices), strict=True))

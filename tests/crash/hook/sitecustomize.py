@@ -4,11 +4,14 @@ Events are what could leave something half done: files opened for writing, renam
 removals, locks, and processes started, in the run's folder or the store. Each has a name: the kind,
 and the function of quantbench that caused it. `CRASH_LOG` lists the names as they happen, in all
 processes; at the first event named `CRASH_AT` the run's main process and this one are killed.
+`CRASH_MAX_FILE_BYTES` lets no file grow larger, `CRASH_ORDINARY_USER` makes root obey permissions.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import signal
 import sys
 from typing import Any
@@ -80,6 +83,24 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _obey_permissions() -> None:
+    """Give up root's right to write where permissions do not let it (CAP_DAC_OVERRIDE)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this process
+    data = (ctypes.c_uint32 * 6)()
+    libc.capget(header, data)
+    for place in (0, 1, 2):  # effective, permitted, inheritable
+        data[place] &= ~(1 << 1)
+    libc.prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP: for the processes that it starts
+    if libc.capset(header, data) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+if "CRASH_MAX_FILE_BYTES" in os.environ:
+    limit = int(os.environ["CRASH_MAX_FILE_BYTES"])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+if "CRASH_ORDINARY_USER" in os.environ and os.getuid() == 0:
+    _obey_permissions()
 if _LOG or _AT:
     os.environ.setdefault("CRASH_MAIN", str(os.getpid()))
     sys.addaudithook(_hook)

@@ -1,0 +1,118 @@
+"""Which runs use this store, and which of its artifacts they name.
+
+A run registers its folder in the store when it begins. Its `spent.jsonl` names the key of every
+unit that it needed, done or found: so also those that others were made from.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantbench.core.errors import QuantbenchError
+from quantbench.store import write_atomically
+
+_FOLDER = "runs"
+# Read by pattern: a line that a crash cut off, or of another version, still keeps what it names.
+_KEY = re.compile(rb'"([0-9a-f]{32})"')
+
+
+@dataclass(frozen=True)
+class RegisteredRun:
+    """A run that uses the store, and the keys that it names.
+
+    `running_since_ns` is when it began (nanoseconds since 1970), None if it is not under way.
+    """
+
+    path: Path
+    keys: frozenset[str]
+    running_since_ns: int | None
+
+
+def register_run(store: Path, out: Path) -> None:
+    """Note in the store that a run in that folder begins, or goes on.
+
+    Args:
+        store: the artifact store.
+        out: the run's folder.
+    """
+    folder = out.resolve()
+    (store / _FOLDER).mkdir(exist_ok=True)
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
+    write_atomically(store / _FOLDER / f"{name}.json", json.dumps({"path": str(folder)}) + "\n")
+
+
+def read_runs(store: Path) -> tuple[RegisteredRun, ...]:
+    """The registered runs whose folder is still there.
+
+    Raises:
+        QuantbenchError: it cannot be known what one of them names.
+    """
+    return tuple(
+        _read_run(folder, file) for file, folder in _registrations(store) if _is_there(folder, file)
+    )
+
+
+def forget_gone_runs(store: Path) -> None:
+    """Remove the registrations of runs whose folder is gone."""
+    for file, folder in _registrations(store):
+        if not _is_there(folder, file):
+            file.unlink(missing_ok=True)
+
+
+def _registrations(store: Path) -> Iterator[tuple[Path, Path]]:
+    for file in sorted((store / _FOLDER).glob("[0-9a-f]*.json")):
+        try:
+            yield file, Path(json.loads(file.read_bytes())["path"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _unknown(file, f"{file} cannot be read: {error}") from None
+
+
+def _is_there(folder: Path, file: Path) -> bool:
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unknown(file, f"{folder} cannot be read: {error.strerror}") from None
+    return folder.is_dir()
+
+
+def _read_run(folder: Path, file: Path) -> RegisteredRun:
+    # Asked before the keys are read: a run that ends in between has noted them all.
+    since = file.stat().st_mtime_ns if _is_running(folder, file) else None
+    try:
+        text = (folder / "spent.jsonl").read_bytes()
+    except FileNotFoundError:
+        text = b""  # it has not done anything yet
+    except OSError as error:
+        raise _unknown(file, f"{folder} cannot be read: {error.strerror}") from None
+    return RegisteredRun(folder, frozenset(key.decode() for key in _KEY.findall(text)), since)
+
+
+def _is_running(folder: Path, file: Path) -> bool:
+    """Whether a process holds the lock of a run's folder (see `run_dir.locked`)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise _unknown(file, f"{folder} cannot be read: {error.strerror}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _unknown(file: Path, reason: str) -> QuantbenchError:
+    return QuantbenchError(
+        f"it cannot be known which artifacts are still needed: {reason}",
+        hint=f"Make it readable, or remove {file} if that run is of no use any more.",
+    )
