@@ -20,6 +20,7 @@ from quantbench.core.units import (
     QuantizeUnit,
     TimeUnit,
 )
+from quantbench.data.stamps import stamp
 
 SAMPLES = 40
 
@@ -27,7 +28,8 @@ SAMPLES = 40
 class FakeBackend:
     """`fails` names what goes wrong: a stage, or a stage and the start of what it is done to.
 
-    `file` stands for the content of the files: another one gives other digests.
+    `file` stands for the content of the files: another one gives other digests. `killed` is how
+    often the worker of a unit, by stage and name, is killed before it answers.
     """
 
     spec = BackendSpec("local")
@@ -39,6 +41,7 @@ class FakeBackend:
         self.refused = refused
         self.same_graph = same_graph
         self.file = file
+        self.killed: dict[str, int] = {}
         self.asked: list[tuple[str, str]] = []
         self.closed = False
 
@@ -62,6 +65,10 @@ class FakeBackend:
         self.asked.append((parsed.stage, name))
         if any(f"{parsed.stage} {name}".startswith(failing) for failing in self.fails):
             return {"outcome": "failed", "stage": parsed.stage, "error": "broken on purpose"}
+        if self.killed.get(f"{parsed.stage} {name}", 0) > 0:
+            self.killed[f"{parsed.stage} {name}"] -= 1
+            error = "the worker was killed by SIGKILL"
+            return {"outcome": "failed", "stage": parsed.stage, "error": error, "may_pass": True}
         match parsed:
             case PrepareUnit():
                 if self.refused is not None:
@@ -70,6 +77,8 @@ class FakeBackend:
                     "outcome": "completed",
                     "subject": SUBJECT,
                     "notes": ["squad is called rajpurkar/squad today"],
+                    "files": [],
+                    "stamp": stamp(()),
                     "environment": environment.read_environment(2).model_dump(mode="json"),
                 }
             case ExportUnit():

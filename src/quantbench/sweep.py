@@ -16,7 +16,7 @@ from quantbench import environment, registry, run_dir
 from quantbench.analysis.compare import summarize
 from quantbench.cache.runs import register_run
 from quantbench.core.config import SweepConfig
-from quantbench.core.estimate import Past, expected_seconds
+from quantbench.core.estimate import Past, expected_seconds, how_good
 from quantbench.core.plan import make_plan
 from quantbench.core.results import Spent
 from quantbench.core.steps import PREPARE, REPORT_NAME, Step, steps
@@ -87,10 +87,14 @@ def run_sweep(
                 expected=expected,
                 learn=functools.partial(_learn, {step.id: step for step in todo}, prepared, store),
             )
-            files, arms = Files(), Arms()
+            files, arms, already = Files(), Arms(), len(run.read_spent())
             _do(todo, making_jobs(work, files), work)
             begin_arms(work, files, arms)
             _do(todo, measuring_jobs(work, arms), work)
+            error = how_good(run.read_spent()[already:])
+            if error is not None:
+                observer.note(error)
+                run.log(f"note: {error}")
     finally:
         backend.close()
     observer.step("report", REPORT_NAME)

@@ -155,6 +155,20 @@ def test_a_second_run_takes_all_from_the_store(folder: Path, digits: SweepResult
         assert before == after  # the seconds of its making and every raw time included
 
 
+def test_a_plan_knows_that_all_is_stored(
+    folder: Path, digits: SweepResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUANTBENCH_STORE", str(folder / "store"))
+        assert cli.main(["plan", str(folder / "digits.yaml"), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)["forecast"]
+        assert cli.main(["plan", str(folder / "digits.yaml")]) == 0
+    work = [step for step in found["steps"] if step["stage"] not in ("prepare", "report")]
+    assert len(work) == len({unit.name for unit in digits.spent})
+    assert all(step["is_stored"] for step in work)
+    assert "All of it is stored" in capsys.readouterr().out
+
+
 def test_a_row_more_costs_only_its_own_work(folder: Path, digits: SweepResult) -> None:
     """A scheme that is new is quantized, evaluated, and timed with what it is compared with."""
     config = yaml.safe_load(demo_config("digits"))

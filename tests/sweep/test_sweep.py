@@ -1,5 +1,6 @@
 """A sweep does each distinct thing once, keeps what it knows, and a failure is only a row."""
 
+import functools
 import json
 import textwrap
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from fake_backend import FakeBackend
-from quantbench import cli, registry, run_dir
+from quantbench import cli, registry, run_dir, sweep, work
+from quantbench.core.results import Failed
 
 CONFIG = """
 task: question-answering
@@ -262,3 +264,64 @@ def test_an_interruption_has_its_own_exit_code_and_ends_the_backend(
     monkeypatch.setattr(backend, "run", interrupt)
     assert run(backend, monkeypatch) == 130
     assert backend.closed
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between attempts, which are not made."""
+    made: list[float] = []
+    monkeypatch.setattr(work, "RETRY_WAITS_S", (1.0, 5.0))
+    monkeypatch.setattr(sweep, "Work", functools.partial(work.Work, pause=made.append))
+    return made
+
+
+def test_a_worker_that_was_killed_is_tried_again_after_longer_and_longer_pauses(
+    config: Path, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    backend = FakeBackend()
+    backend.killed = {"evaluate original": 2}
+    assert run(backend, monkeypatch) == 0
+    assert pauses == [1.0, 5.0]
+    result = run_dir.load_run(Path("runs/sweep"), registry.catalog())
+    attempts = [unit.attempts for unit in result.spent if unit.name == "original"]
+    assert attempts == [1, 2, 3]
+    assert "trying again in 5 s" in Path("runs/sweep/log.txt").read_text()
+
+
+def test_a_worker_that_is_killed_each_time_fails_the_rows_that_need_it_and_no_more(
+    config: Path, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    backend = FakeBackend()
+    (name,) = {n for stage, n in _quantized(monkeypatch) if "dynamic" in n}
+    backend.killed = {f"quantize {name}": 99}
+    assert run(backend, monkeypatch, "--out", "killed") == 4
+    assert pauses == [1.0, 5.0]
+    result = run_dir.load_run(Path("killed"), registry.catalog())
+    failed = [arm.arm.id for arm in result.arms if isinstance(arm.artifact, Failed)]
+    assert failed == [f"onnxruntime-{name}-level1"]
+    backend.killed = {}
+    assert run(backend, monkeypatch, "--out", "killed") == 0  # a failure is tried again
+
+
+def test_other_failures_are_not_tried_again_at_once(
+    config: Path, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    backend = FakeBackend("evaluate original")
+    run(backend, monkeypatch)
+    assert pauses == []
+    assert sum(name == "original" for _, name in backend.asked) == 1
+
+
+def test_a_run_that_goes_on_need_not_look_at_the_model_again(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(FakeBackend(), monkeypatch)
+    backend = FakeBackend()
+    assert run(backend, monkeypatch) == 0
+    assert backend.counts["prepare"] == 0
+
+
+def _quantized(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str]]:
+    backend = FakeBackend()
+    run(backend, monkeypatch)
+    return {item for item in backend.asked if item[0] == "quantize"}

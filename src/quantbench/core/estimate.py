@@ -12,7 +12,7 @@ from statistics import median
 
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import ORIGINAL_ID, Plan
-from quantbench.core.results import Subject
+from quantbench.core.results import Spent, Subject
 from quantbench.core.steps import Step
 
 # Seconds for a model of a few million parameters; per sample for `calibrate` and `evaluate`.
@@ -91,6 +91,25 @@ def expected_seconds(
 ) -> dict[str, float]:
     """How long each step will take, by id; see `estimate`."""
     return {step.id: estimate(step, history, machine, subject).seconds for step in todo}
+
+
+def how_good(spent: Sequence[Spent]) -> str | None:
+    """How far the estimate was off, as a sentence; None if nothing was done that had one.
+
+    Args:
+        spent: what the units of one run took, with what was expected of each.
+    """
+    done = [unit for unit in spent if not unit.reused and unit.expected_seconds is not None]
+    expected = sum(unit.expected_seconds or 0.0 for unit in done)
+    took = sum(unit.seconds for unit in done)
+    if expected <= 0 or took <= 0:
+        return None
+    error = took / expected - 1
+    word = "more" if error >= 0 else "less"
+    return (
+        f"the work took {took:.0f} s, {abs(error):.0%} {word} than the {expected:.0f} s that were "
+        "expected"
+    )
 
 
 def _rate(found: Sequence[Past]) -> float:
