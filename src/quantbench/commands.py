@@ -167,9 +167,12 @@ def print_schema() -> int:
 
 def write_card(path: Path) -> int:
     """`quantbench card`: every report of a run, from its stored results alone."""
+    from quantbench.run_dir import check_run, locked
     from quantbench.sweep import write_reports
 
-    reported = write_reports(path)
+    check_run(path)
+    with locked(path):
+        reported = write_reports(path)
     print(path / "README.md")
     return EXIT_FAILED if _print_problems(reported.problems) else EXIT_OK
 

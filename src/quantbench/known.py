@@ -26,6 +26,8 @@ from quantbench.protocols import OnProgress
 from quantbench.work import Work
 from quantbench.worker.sessions import num_threads
 
+_FOLDER = "prepared"
+
 # What decides which model and data a config means; the rest may differ.
 _SUBJECT_FIELDS = (
     "task", "model_name_or_path", "model_revision", "dataset", "max_eval_samples", "sampling",
@@ -35,8 +37,8 @@ _SUBJECT_FIELDS = (
 
 def remember(root: Path, config: SweepConfig, prepared: Prepared) -> None:
     """Keep what a config's model and data are, for as long as their files do not change."""
-    (root / "prepared").mkdir(exist_ok=True)
-    store.write_atomically(_remembered(root, config), prepared.model_dump_json())
+    name = _remembered(root, config).name
+    store.write_beside(root, _FOLDER, name, prepared.model_dump_json())
 
 
 def recall_prepared(root: Path, config: SweepConfig) -> Prepared | None:
@@ -82,7 +84,7 @@ def stored_steps(
 
 def _remembered(root: Path, config: SweepConfig) -> Path:
     data = config.model_dump(mode="json", include=set(_SUBJECT_FIELDS))
-    return root / "prepared" / f"{content_key([data, config.is_calibrated()], 32)}.json"
+    return root / _FOLDER / f"{content_key([data, config.is_calibrated()], 32)}.json"
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ def open_run(
                 f"{path} holds results that cannot be mixed with new ones: {', '.join(changed)}",
                 hint="Choose another --out, or measure everything again with --fresh.",
             )
-        for folder in (path, path / "arms", path / "results"):
+        for folder in (path, *(path / name for name in ("arms", "results", "plots"))):
             remove_half_written(folder)
         return run
     try:
@@ -237,6 +237,17 @@ def open_run(
     return run
 
 
+def check_run(path: Path) -> None:
+    """Refuse a folder in which there is no run.
+
+    Raises:
+        UsageError: the folder holds no run, or links where reports would be written.
+    """
+    if not _exists(path / "run.json"):
+        raise UsageError(f"{path} holds no run", hint="Give the folder that `quantbench run` made.")
+    _refuse_links(path)
+
+
 def load_run(path: Path, catalog: Catalog) -> SweepResult:
     """Read all facts of a run.
 
@@ -244,9 +255,7 @@ def load_run(path: Path, catalog: Catalog) -> SweepResult:
         UsageError: the folder holds no run, or links where reports would be written.
         QuantbenchError: a file is damaged, or of another format.
     """
-    if not _exists(path / "run.json"):
-        raise UsageError(f"{path} holds no run", hint="Give the folder that `quantbench run` made.")
-    _refuse_links(path)
+    check_run(path)
     facts = _read_facts(path)
     plan = _read(path / "plan.json", Plan)
     arms = RunDir(path).read_arms()

@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,13 +151,20 @@ def _kept(root: Path, key: str) -> Stored:
 @contextlib.contextmanager
 def scratch(root: Path) -> Iterator[Path]:
     """A folder for files that are needed for a while; it does not outlive its process for long."""
-    (root / "tmp").mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="scratch-", dir=root / "tmp"))
-    with _try_lock(folder):
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with _folder_to_build(root, f"scratch-{uuid.uuid4().hex}", lambda: None) as folder:
+        yield folder
+
+
+def write_beside(root: Path, folder: str, name: str, text: str) -> None:
+    """Write a small file of the store that is no artifact, whole.
+
+    It is written in a scratch folder first, so that nothing is left of it if that is interrupted.
+    """
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    with scratch(root) as half:
+        write_atomically(half / name, text)
+        (half / name).replace(root / folder / name)
+        _sync(root / folder)
 
 
 def artifact_folder(root: Path, key: str) -> Path:

@@ -95,10 +95,10 @@ def run_sweep(
             if error is not None:
                 observer.note(error)
                 run.log(f"note: {error}")
+            observer.step("report", REPORT_NAME)
+            return write_reports(out)
     finally:
         backend.close()
-    observer.step("report", REPORT_NAME)
-    return write_reports(out)
 
 
 def write_reports(out: Path) -> Reported:

@@ -244,3 +244,11 @@ def test_a_scratch_folder_is_gone_when_it_was_used(tmp_path: Path) -> None:
         store.open_store(tmp_path)
         assert folder.is_dir()
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_small_file_of_the_store_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    store.write_beside(tmp_path, "runs", "one.json", "old")
+    store.write_beside(tmp_path, "runs", "one.json", "new")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["one.json"]
+    assert (tmp_path / "runs" / "one.json").read_text() == "new"
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantbench.core.errors import QuantbenchError
-from quantbench.store import write_atomically
+from quantbench.store import write_beside
 
 _FOLDER = "runs"
 # Read by pattern: a line that a crash cut off, or of another version, still keeps what it names.
@@ -43,9 +43,8 @@ def register_run(store: Path, out: Path) -> None:
         out: the run's folder.
     """
     folder = out.resolve()
-    (store / _FOLDER).mkdir(exist_ok=True)
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
-    write_atomically(store / _FOLDER / f"{name}.json", json.dumps({"path": str(folder)}) + "\n")
+    write_beside(store, _FOLDER, f"{name}.json", json.dumps({"path": str(folder)}) + "\n")
 
 
 def read_runs(store: Path) -> tuple[RegisteredRun, ...]:
