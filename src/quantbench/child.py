@@ -89,7 +89,7 @@ class Child:
                 f"{self._module} gave no answer in {limit_s:.0f} s", self.log_tail()
             )
         line = self._process.stdout.readline()
-        if not line:
+        if not line.endswith("\n"):  # nothing, or half an answer
             raise self._died()
         message: Message = json.loads(line)
         return message

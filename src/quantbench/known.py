@@ -79,6 +79,11 @@ def stored_steps(
     for step in todo:
         if step.id in measuring:
             measuring[step.id]()
+    for result in arms.results.values():
+        if result.same_as is not None and f"evaluate {result.same_as}" in record.reused:
+            record.reused.add(f"evaluate {result.arm.id}")
+    if not set(making) <= record.reused:  # arms without a file are not seen by the time steps
+        record.reused.difference_update(step.id for step in todo if step.stage == "time")
     return frozenset(record.reused)
 
 

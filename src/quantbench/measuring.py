@@ -111,13 +111,16 @@ def _time(work: Work, arms: Arms, cell: Cell) -> None:
         if facts is None:
             missing.add(item.arm.id)
         else:
-            found = TimedCell.model_validate(facts).timings
+            found = TimedCell.model_validate(facts).named(item)
             _merge(work, arms, cell, dict[str, TimingOutcome](found))
     if not missing:
         work.begin("time", cell.id)
         work.spent("time", cell.id, tuple(keys.values()))
         return
-    needed = tuple(item for item in everything.arms if item.arm.id in missing | _others(everything))
+    others = {
+        name for item in everything.arms if item.arm.id in missing for name in item.compared_with
+    }
+    needed = tuple(item for item in everything.arms if item.arm.id in missing | others)
     unit = everything.model_copy(update={"arms": needed})
     answer: TypeAdapter[CellAnswer] = TypeAdapter(CellAnswer)
     known = tuple(key for arm_id, key in keys.items() if arm_id not in missing)
@@ -166,11 +169,6 @@ def _references(work: Work, arms: Arms) -> list[str]:
         arms.measured(item.arm.id) for item in arms.results.values() if item.arm.role == "reference"
     )
     return list(_once(item.arm.id for item in found if _is_runnable(item)))
-
-
-def _others(unit: TimeUnit) -> set[str]:
-    """The arms that others are compared with."""
-    return {name for item in unit.arms for name in item.compared_with}
 
 
 def _timed_arm(result: ArmResult, compared_with: tuple[str, ...]) -> TimedArm:

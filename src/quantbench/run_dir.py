@@ -211,10 +211,15 @@ def open_run(
                 f"{path} holds results that cannot be mixed with new ones: {', '.join(changed)}",
                 hint="Choose another --out, or measure everything again with --fresh.",
             )
+        for name in ("arms", "results"):
+            (path / name).mkdir(exist_ok=True)
         for folder in (path, *(path / name for name in ("arms", "results", "plots"))):
             remove_half_written(folder)
+        _cut_half_line(path / _SPENT)
         return run
     try:
+        # First of all: a run without it is one that has not begun.
+        (path / "run.json").unlink(missing_ok=True)
         for name in ("arms", "results"):
             if fresh:
                 shutil.rmtree(path / name, ignore_errors=True)
@@ -363,12 +368,24 @@ def _differences(old: SweepConfig, new: SweepConfig) -> list[str]:
     ]
 
 
+def _cut_half_line(file: Path) -> None:
+    """Remove the last line of a file if it was not written to its end."""
+    content = file.read_bytes() if file.exists() else b""
+    if content and not content.endswith(b"\n"):
+        write_atomically(file, content[: content.rfind(b"\n") + 1])
+
+
 def _changed(found: RunFacts, now: Prepared) -> list[str]:
     before, environment = found.environment, now.environment
     pairs = {
         "the processor differs": (before.cpu, environment.cpu),
         "versions of packages differ": (before.packages, environment.packages),
         "the number of threads differs": (before.num_threads, environment.num_threads),
-        "the model or the data differs": (found.subject, now.subject),
+        "the model or the data differs": (_measured(found.subject), _measured(now.subject)),
     }
     return [text for text, (old, new) in pairs.items() if old != new]
+
+
+def _measured(subject: Subject) -> dict[str, Any]:
+    """What of the subject results depend on: not its license, nor what is said about it."""
+    return subject.model_dump(exclude={"license", "notes", "model_id", "dataset_id"})

@@ -78,7 +78,7 @@ def artifact_key(stage: str, version: int, reads: Facts) -> str:
 def find(root: Path, key: str) -> Stored | None:
     """The artifact with that key, if it is there and its files are, by digest, what was written.
 
-    One that is damaged is removed: it is made again.
+    One that is damaged counts as not there: it is made again.
     """
     return _read(root, key, _is_unchanged)
 
@@ -135,9 +135,7 @@ def remake(
 ) -> Stored:
     """As `make`, but built anew; what was there before is replaced when the new one is whole."""
     with _folder_to_build(root, key, waiting) as temporary:
-        facts = build(temporary)
-        shutil.rmtree(artifact_folder(root, key), ignore_errors=True)
-        _keep(temporary, artifact_folder(root, key), stage, facts)
+        _keep(temporary, artifact_folder(root, key), stage, build(temporary))
     return _kept(root, key)
 
 
@@ -245,7 +243,7 @@ def _try_lock(folder: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield _lock(handle, wait=False)
+        yield _lock(handle, wait=False) and _is_open_as(folder, handle)
     finally:
         os.close(handle)
 
@@ -280,6 +278,8 @@ def _keep(temporary: Path, folder: Path, stage: str, facts: Facts) -> None:
     for path in (*paths, temporary):
         _sync(path)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():  # damaged, or to be replaced
+        shutil.rmtree(folder)
     temporary.rename(folder)
     _sync(folder.parent)
 
@@ -295,13 +295,11 @@ def _read(root: Path, key: str, is_unchanged: Callable[[Path, Facts], bool]) -> 
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         good = False  # damaged, or somebody took a file away
-    if good:
-        with contextlib.suppress(OSError):  # of another user: when it was used is not known then
-            os.utime(folder)
-        return Stored(folder, facts)
-    if folder.exists():
-        shutil.rmtree(folder)
-    return None
+    if not good:
+        return None  # whoever makes it again removes what is left of it
+    with contextlib.suppress(OSError):  # of another user: when it was used is not known then
+        os.utime(folder)
+    return Stored(folder, facts)
 
 
 def _is_unchanged(path: Path, wrote: Facts) -> bool:

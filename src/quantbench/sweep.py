@@ -71,6 +71,7 @@ def run_sweep(
         observer.begin(todo, expected)
         pinned = run_dir.pinned(config, prepared)
         with run_dir.locked(out):
+            run_dir.check_target(out, config, registry.catalog())  # it may have begun meanwhile
             run = run_dir.open_run(out, pinned, config_text, plan, prepared, fresh)
             register_run(store, out)
             for text in prepared.notes:

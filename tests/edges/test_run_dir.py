@@ -192,3 +192,26 @@ def test_half_written_files_of_a_killed_process_are_removed(tmp_path: Path) -> N
         file.write_text("half")
     start(tmp_path / "run")
     assert not any(file.exists() for file in left)
+
+
+def test_a_line_that_was_cut_off_does_not_block_the_run(tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    spent = Spent(stage="export", name="opset 17", seconds=1.0, peak_rss_bytes=None)
+    run.add_spent(spent)
+    with (run.path / "spent.jsonl").open("a") as file:
+        file.write('{"stage": "quanti')
+    assert start(tmp_path / "run").read_spent() == (spent,)
+
+
+def test_a_fresh_start_that_was_killed_is_begun_again(tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    for name in ("arms", "results"):
+        (run.path / name).rmdir()
+    again = start(tmp_path / "run")
+    plan = make_plan(config(), registry.task("image-classification").spec)
+    again.write_arm(ArmResult(arm=plan.arms[0]))
+
+
+def test_a_license_that_was_corrected_does_not_make_it_another_model(tmp_path: Path) -> None:
+    start(tmp_path / "run")
+    start(tmp_path / "run", SUBJECT.model_copy(update={"license": "mit"}))

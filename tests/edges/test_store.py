@@ -252,3 +252,19 @@ def test_a_small_file_of_the_store_is_written_whole_or_not_at_all(tmp_path: Path
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["one.json"]
     assert (tmp_path / "runs" / "one.json").read_text() == "new"
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_looking_at_a_damaged_artifact_removes_nothing(tmp_path: Path) -> None:
+    """Another process may be putting a new one in its place at this moment."""
+    key = "ab" * 16
+
+    def build(folder: Path) -> store.Facts:
+        (folder / "model.onnx").write_text("good")
+        return {}
+
+    path = store.make(tmp_path, key, "export", build).path / "model.onnx"
+    path.write_text("bad!")
+    assert store.find(tmp_path, key) is None
+    assert store.recall(tmp_path, key) is None
+    assert path.read_text() == "bad!"
+    assert (store.make(tmp_path, key, "export", build).path / "model.onnx").read_text() == "good"

@@ -169,6 +169,37 @@ def test_a_plan_knows_that_all_is_stored(
     assert "All of it is stored" in capsys.readouterr().out
 
 
+def test_times_are_found_by_what_was_timed_whatever_it_was_called(
+    folder: Path, digits: SweepResult
+) -> None:
+    """Rows 1 and 3 have one graph: alone, the second is not called what the first was called."""
+    assert digits.plan is not None
+    first, third = (digits.plan.rows[number - 1].arm_id for number in (1, 3))
+    config = yaml.safe_load(demo_config("digits"))
+    config["benchmarked"] = {
+        "operators_to_quantize": [["MatMul", "Gather"]],
+        "per_channel": [False],
+    }
+    assert run(folder, "digits-named", yaml.safe_dump(config, sort_keys=False)) == 0
+    named = run_dir.load_run(folder / "digits-named", registry.catalog())
+    assert named.plan is not None
+    other = named.plan.rows[0].arm_id
+    assert other not in (first, third, None)
+    assert all(unit.reused for unit in named.spent if unit.stage in ("evaluate", "time"))
+    timing = named.arm(str(other)).timings[0]
+    assert isinstance(timing, Timing)
+    assert timing.session in {
+        item.session for arm in digits.arms for item in arm.timings if is_timing(item)
+    }
+    assert timing.reference_id in {arm.arm.id for arm in named.arms}
+
+
+def test_no_worker_dies_in_a_run_that_nothing_disturbs(
+    questions: SweepResult, digits: SweepResult
+) -> None:
+    assert {unit.attempts for result in (questions, digits) for unit in result.spent} == {1}
+
+
 def test_a_row_more_costs_only_its_own_work(folder: Path, digits: SweepResult) -> None:
     """A scheme that is new is quantized, evaluated, and timed with what it is compared with."""
     config = yaml.safe_load(demo_config("digits"))

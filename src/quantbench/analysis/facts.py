@@ -65,17 +65,22 @@ class Facts:
         Args:
             arm_id: the arm.
             cell: the cell.
-            beside: times of the same session are wanted; the first ones if there are none of it.
+            beside: times of the same session are wanted, and no others; without it the newest
+                that were measured together with the original, or else the newest.
         """
         found = self.timings(arm_id, cell)
-        together = [
-            item
-            for item in found
-            if isinstance(item, Timing)
-            and isinstance(beside, Timing)
-            and item.session == beside.session
-        ]
-        return next(iter((*together, *found)), None)
+        if isinstance(beside, Timing):
+            wanted = {beside.session}
+        else:
+            compared = self.timings(ORIGINAL_ID, cell)
+            wanted = {item.session for item in compared if isinstance(item, Timing)}
+        timed = [item for item in reversed(found) if isinstance(item, Timing)]
+        together = [item for item in timed if item.session in wanted]
+        if together:
+            return together[0]
+        if isinstance(beside, Timing):  # another session's would say nothing
+            return next((item for item in found if isinstance(item, TimingFailed)), None)
+        return next(iter((*timed, *found)), None)
 
     def ratio(
         self, slow_id: str | None, fast_id: str, cell: Cell, beside: Timing | TimingFailed | None

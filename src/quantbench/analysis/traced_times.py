@@ -94,13 +94,16 @@ def _timed(
     made_from = (file_of(known, arm_id),)
     if isinstance(found, Failed):
         return Made(what=what, facts=facts, made_from=(failure(found), *made_from))
+    elsewhere = [
+        item.session for item in known.facts.timings(arm_id, cell) if isinstance(item, Timing)
+    ]
+    if found is None and elsewhere:
+        facts["missing"] = f"timed in another session only ({elsewhere[-1]}): not compared"
+        return Made(what=what, facts=facts, made_from=made_from)
     if found is None:
         own = known.facts.own(arm_id)
         failed = own is not None and isinstance(own.artifact, Failed)
         facts["missing"] = "its file could not be made" if failed else NOT_RUN
-        return Made(what=what, facts=facts, made_from=made_from)
-    if isinstance(beside, Timing) and found.session != beside.session:
-        facts["missing"] = f"timed in another session only ({found.session}): not compared"
         return Made(what=what, facts=facts, made_from=made_from)
     samples = [value for block in found.blocks for value in block.samples_ns]
     processes: list[JsonValue] = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +40,8 @@ class LocalRun:
         self._idle: list[Child] = []
         self._busy: list[Child] = []
         self._closed = False
+        # The kernel ends a child with the thread that started it: this one lives as long as they.
+        self._starter = ThreadPoolExecutor(max_workers=1)
 
     def run(self, unit: Mapping[str, JsonValue], on_progress: OnProgress) -> dict[str, JsonValue]:
         """Do one unit in a worker process of its own.
@@ -79,17 +82,14 @@ class LocalRun:
             idle, self._idle = self._idle, []
         for child in idle:
             child.close()
+        self._starter.shutdown()
 
     def _take(self, *, only: bool) -> Child:
         """A process for one unit; with `only`, all other idle ones are ended first."""
         with self._lock:
             if self._closed:
                 raise QuantbenchError("the work was ended early")
-            child = (
-                self._idle.pop()
-                if self._idle
-                else Child("quantbench.worker", {"TOKENIZERS_PARALLELISM": "false"})
-            )
+            child = self._idle.pop() if self._idle else self._starter.submit(_start).result()
             self._busy.append(child)
             others, self._idle = (self._idle, []) if only else ([], self._idle)
         for other in others:
@@ -103,6 +103,10 @@ class LocalRun:
                 self._idle.append(child)
                 return
         child.close()
+
+
+def _start() -> Child:
+    return Child("quantbench.worker", {"TOKENIZERS_PARALLELISM": "false"})
 
 
 class LocalBackend:

@@ -124,10 +124,23 @@ class Ranges(Frozen):
 
 
 class TimedCell(Frozen):
-    """Times in the store: of one arm, and of those that it is compared with, of one session."""
+    """Times in the store: of one arm, and of those that it is compared with, of one session.
 
-    arm_id: str
-    timings: dict[str, Timing]
+    They are in the order of `TimedArm.compared_with`, the arm's own first, and `reference` is the
+    place of the one that ran first and last: other runs have other names for the same.
+    """
+
+    timings: tuple[Timing, ...]
+    reference: int
+
+    def named(self, arm: TimedArm) -> dict[str, Timing]:
+        """The times by the ids that a run has for the arm and those that it is compared with."""
+        names = (arm.arm.id, *arm.compared_with)
+        update = {"reference_id": names[self.reference]}
+        return {
+            name: timing.model_copy(update=update)
+            for name, timing in zip(names, self.timings, strict=True)
+        }
 
     def as_facts(self, _: Path) -> dict[str, Any]:
         """Plain data, for an artifact that has no files."""

@@ -56,6 +56,8 @@ def export_key(unit: ExportUnit) -> str:
             "auto_class": registry.task(unit.config.task).spec.auto_class,
             "opset": unit.opset,
             "levels": unit.levels,
+            "task": _task(unit.config, unit.subject),
+            "machine": environment.accuracy_fingerprint(environment.read_cpu()),
             "tools": _versions("torch", "transformers", "onnx", "onnxruntime"),
         },
     )
@@ -86,6 +88,7 @@ def quantize_key(unit: QuantizeUnit) -> str:
             "ranges": unit.ranges_key,
             "scheme": unit.variant.quantization.model_dump(mode="json", exclude={"calibration"}),
             "levels": unit.levels,
+            "machine": environment.accuracy_fingerprint(environment.read_cpu()),
             "tools": _versions("onnx", "onnxruntime"),
         },
     )
@@ -172,6 +175,7 @@ def _computed(arm: Arm, graph_digest: str | None, subject: Subject) -> dict[str,
         "model": subject.model_digest,
         "graph": graph_digest,
         "framework": arm.framework,
+        "runtime": registry.origin("quantbench.runtimes", arm.framework),
         "optimization_level": arm.optimization_level,
     }
 

@@ -66,7 +66,7 @@ def time_arms(unit: TimeUnit, access: Access) -> CellTimings:
     keys = time_keys(unit)
     # What was timed is stored before the next one may begin: it is to find it there.
     with machine_lock(tell):
-        found = None if access.fresh else _timed_meanwhile(keys, access)
+        found = None if access.fresh else _timed_meanwhile(unit, access)
         if found is not None:
             return CellTimings(timings=found)
         timings = _time(unit, access, tell)
@@ -78,22 +78,28 @@ def time_arms(unit: TimeUnit, access: Access) -> CellTimings:
 
 def _keep(item: TimedArm, key: str, timings: Mapping[str, TimingOutcome], access: Access) -> None:
     """Keep the times of an arm, if those that it is compared with are there too."""
-    together = {name: timings[name] for name in (item.arm.id, *item.compared_with)}
-    measured = {name: found for name, found in together.items() if isinstance(found, Timing)}
-    if len(measured) == len(together):
-        kept = TimedCell(arm_id=item.arm.id, timings=measured)
+    names = (item.arm.id, *item.compared_with)
+    measured = [found for found in (timings[name] for name in names) if isinstance(found, Timing)]
+    if len(measured) == len(names):
+        reference = names.index(measured[0].reference_id)
+        kept = TimedCell(timings=tuple(measured), reference=reference)
         # Times that are there already are older: these were asked for, so they count.
         store.remake(access.root, key, "time", kept.as_facts)
 
 
-def _timed_meanwhile(keys: Mapping[str, str], access: Access) -> dict[str, TimingOutcome] | None:
+def _timed_meanwhile(unit: TimeUnit, access: Access) -> dict[str, TimingOutcome] | None:
     """The times of all arms in one session, if the store has them."""
-    facts = [store.recall(access.root, key) for key in keys.values()]
-    cells = [TimedCell.model_validate(item) for item in facts if item is not None]
-    sessions = {timing.session for cell in cells for timing in cell.timings.values()}
-    if len(cells) < len(keys) or len(sessions) != 1:
-        return None
-    return {name: timing for cell in cells for name, timing in cell.timings.items()}
+    found: dict[str, TimingOutcome] = {}
+    sessions: set[str] = set()
+    for arm_id, key in time_keys(unit).items():
+        facts = store.recall(access.root, key)
+        if facts is None:
+            return None
+        (arm,) = (item for item in unit.arms if item.arm.id == arm_id)
+        named = TimedCell.model_validate(facts).named(arm)
+        sessions |= {timing.session for timing in named.values()}
+        found |= named
+    return found if len(sessions) == 1 else None
 
 
 def _time(
