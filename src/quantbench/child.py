@@ -111,6 +111,10 @@ class Child:
         """End the process from another thread than the one that waits for its answer."""
         self._signal(signal.SIGKILL)
 
+    def has_ended(self) -> bool:
+        """Whether the process is over: nobody would answer."""
+        return self._process.poll() is not None
+
     def log_tail(self) -> str:
         """The end of what the child wrote to stderr."""
         end = self._log.seek(0, os.SEEK_END)

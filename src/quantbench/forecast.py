@@ -8,19 +8,16 @@ from quantbench.core.config import SweepConfig
 from quantbench.core.estimate import disk_bytes, estimate, naive_seconds, peak_memory_bytes
 from quantbench.core.forecast import Forecast, StepForecast
 from quantbench.core.plan import Plan
-from quantbench.core.steps import steps
+from quantbench.core.steps import GUESSED_SAMPLES, steps
 from quantbench.history import read_history, this_machine
 from quantbench.known import recall_prepared, stored_steps
-
-# Of a split whose size nobody knows yet.
-_GUESSED_SAMPLES = 500
 
 
 def forecast(plan: Plan, config: SweepConfig, store: Path) -> Forecast:
     """What is there, and what the rest will take. Reads no model and no data."""
     prepared = recall_prepared(store, config)
     subject = None if prepared is None else prepared.subject
-    samples = config.max_eval_samples or _GUESSED_SAMPLES
+    samples = config.max_eval_samples or GUESSED_SAMPLES
     todo = steps(plan, config, samples if subject is None else subject.num_eval_samples)
     stored = (
         frozenset[str]() if prepared is None else stored_steps(plan, todo, config, prepared, store)

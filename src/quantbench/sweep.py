@@ -19,7 +19,7 @@ from quantbench.core.config import SweepConfig
 from quantbench.core.estimate import Past, expected_seconds, how_good
 from quantbench.core.plan import make_plan
 from quantbench.core.results import Spent
-from quantbench.core.steps import PREPARE, REPORT_NAME, Step, steps
+from quantbench.core.steps import GUESSED_SAMPLES, REPORT_NAME, Step, steps
 from quantbench.core.summary import SweepSummary
 from quantbench.core.units import Prepared, TimeUnit, Unit
 from quantbench.data.stamps import stamp
@@ -63,7 +63,8 @@ def run_sweep(
     open_store(store)
     backend = registry.backend(config.backend).open(config.backend_args, store, fresh=fresh)
     try:
-        observer.begin((PREPARE,), {})
+        guessed = steps(plan, config, config.max_eval_samples or GUESSED_SAMPLES)
+        observer.begin(guessed, expected_seconds(guessed, (), "", None))
         prepared = _prepared(config, out, backend, observer, fresh)
         remember(store, config, prepared)
         todo = steps(plan, config, prepared.subject.num_eval_samples)

@@ -89,10 +89,12 @@ class LocalRun:
         with self._lock:
             if self._closed:
                 raise QuantbenchError("the work was ended early")
-            child = self._idle.pop() if self._idle else self._starter.submit(_start).result()
+            ended = [idle for idle in self._idle if idle.has_ended()]
+            alive = [idle for idle in self._idle if not idle.has_ended()]
+            child = alive.pop() if alive else self._starter.submit(_start).result()
             self._busy.append(child)
-            others, self._idle = (self._idle, []) if only else ([], self._idle)
-        for other in others:
+            others, self._idle = (alive, []) if only else ([], alive)
+        for other in (*ended, *others):
             other.close()
         return child
 

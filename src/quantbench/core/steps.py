@@ -36,6 +36,8 @@ class Step(Frozen):
         return f"{self.stage} {self.name}"
 
 
+# Of a split whose size nobody knows yet.
+GUESSED_SAMPLES = 500
 PREPARE = Step(stage="prepare", name="model and data")
 
 
