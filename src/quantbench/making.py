@@ -79,9 +79,11 @@ def _quantize(work: Work, files: Files, variant: Variant) -> None:
     found: Ranges | Failed | None = None
     if isinstance(scheme, Static):
         found = files.ranges[variant.opset, scheme.calibration]
-    failed = next((item for item in (export, found) if isinstance(item, Failed)), None)
-    if failed is not None or isinstance(export, Failed) or isinstance(found, Failed):
-        files.variants[variant.id] = failed or export
+    if isinstance(export, Failed):
+        files.variants[variant.id] = export
+        return
+    if isinstance(found, Failed):
+        files.variants[variant.id] = found
         return
     unit = QuantizeUnit(
         config=work.config,
