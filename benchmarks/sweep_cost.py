@@ -38,7 +38,7 @@ import numpy as np
 import yaml
 
 from quantbench import registry
-from quantbench.commands import read_config_file
+from quantbench.commands.config_files import read_config_file
 from quantbench.core.config import DatasetConfig, SweepConfig
 from quantbench.core.config_file import with_values
 from quantbench.core.plan import Plan, Row, make_plan

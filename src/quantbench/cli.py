@@ -210,7 +210,7 @@ def _add(
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from quantbench.commands import run_config
+    from quantbench.commands.run import run_config
 
     path: Path = arguments.config
     out = arguments.out or Path("runs") / path.stem
@@ -220,13 +220,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from quantbench.commands import print_plan
+    from quantbench.commands.plan import print_plan
 
     return print_plan(arguments.config, as_json=arguments.json)
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from quantbench.commands import write_first_config
+    from quantbench.commands.init import write_first_config
 
     return write_first_config(
         arguments.model, arguments.dataset, arguments.dataset_name, arguments.out
@@ -234,43 +234,43 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _schema(_: argparse.Namespace) -> int:
-    from quantbench.commands import print_schema
+    from quantbench.commands.plan import print_schema
 
     return print_schema()
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from quantbench.commands import run_demo
+    from quantbench.commands.run import run_demo
 
     return run_demo(arguments.out, quiet=arguments.quiet)
 
 
 def _card(arguments: argparse.Namespace) -> int:
-    from quantbench.commands import write_card
+    from quantbench.commands.run import write_card
 
     return write_card(arguments.run_dir)
 
 
 def _trace(arguments: argparse.Namespace) -> int:
-    from quantbench.commands import print_trace
+    from quantbench.commands.trace import print_trace
 
     return print_trace(arguments.run_dir, arguments.row, arguments.metric, as_json=arguments.json)
 
 
 def _cache_list(arguments: argparse.Namespace) -> int:
-    from quantbench.commands import print_cache
+    from quantbench.commands.cache import print_cache
 
     return print_cache(each=arguments.all, as_json=arguments.json)
 
 
 def _cache_verify(arguments: argparse.Namespace) -> int:
-    from quantbench.commands import verify_cache
+    from quantbench.commands.cache import verify_cache
 
     return verify_cache(keep=arguments.keep, as_json=arguments.json)
 
 
 def _cache_prune(arguments: argparse.Namespace) -> int:
-    from quantbench.commands import prune_cache
+    from quantbench.commands.cache import prune_cache
 
     return prune_cache(
         arguments.older_than,

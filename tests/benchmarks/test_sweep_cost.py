@@ -192,7 +192,7 @@ def test_contexts_are_joined_to_lengths_from_short_to_the_longest_window() -> No
 
 
 def test_the_three_configs_of_the_benchmark_are_valid_and_one_row_apart(tmp_path: Path) -> None:
-    from quantbench.commands import read_config_file
+    from quantbench.commands.config_files import read_config_file
 
     model = resolve_model("bundled:questions", None).directory
     cost.write_inputs(model, tmp_path, 4, 3.0)

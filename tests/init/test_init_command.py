@@ -13,7 +13,7 @@ import yaml
 
 from fake_hub import FakeHub
 from quantbench import cli
-from quantbench.commands import read_config_file
+from quantbench.commands.config_files import read_config_file
 from quantbench.worker.opened import open_config
 from tiny_models import build
 

@@ -1,0 +1,1 @@
+"""What the commands do: read the config, call the sweep, print what came out."""
