@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.frozen import content_key
@@ -213,7 +213,7 @@ def remove_half_written(folder: Path) -> None:
             path.unlink()
 
 
-def open_ordinary(path: Path) -> IO[bytes]:
+def open_ordinary(path: Path) -> BinaryIO:
     """Open a file to be read, without ever waiting for someone who writes it.
 
     Raises:
