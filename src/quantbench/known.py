@@ -45,8 +45,12 @@ def recall_prepared(root: Path, config: SweepConfig) -> Prepared | None:
     """What a config's model and data are; None if they were never looked at, or changed."""
     file = _remembered(root, config)
     try:
-        found = Prepared.model_validate_json(file.read_bytes())
-    except (FileNotFoundError, ValueError):  # never written, or by another version
+        found = Prepared.model_validate_json(store.read_ordinary(file))
+    except (
+        FileNotFoundError,
+        store.NotOrdinaryError,
+        ValueError,
+    ):  # never written, or by another version
         return None
     if found.stamp != stamp(found.files):
         return None

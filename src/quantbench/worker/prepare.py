@@ -12,11 +12,10 @@ from quantbench.core.errors import ConfigError, Problem
 from quantbench.core.results import Subject
 from quantbench.core.units import Prepared
 from quantbench.data.rows import Split
-from quantbench.data.stamps import local_files, stamp
 from quantbench.tasks.rows import check_one_type_per_column, check_references, naming_row
 from quantbench.worker.given_file import check_given_file
 from quantbench.worker.keys import calibration_rows, evaluated_rows
-from quantbench.worker.opened import Opened, open_config
+from quantbench.worker.opened import Opened, check_unchanged, open_config
 from quantbench.worker.sessions import num_threads
 
 
@@ -59,13 +58,13 @@ def prepare(config: SweepConfig) -> Prepared:
     of_splits = (note for split in splits for note in split.notes)
     notes = dict.fromkeys([*source.notes, *of_splits, *opened.task.notes])
     found = environment.read_environment(num_threads(config))
-    files = local_files(source, config.dataset)
+    check_unchanged(opened)
     return Prepared(
         subject=subject,
         environment=found,
         notes=tuple(notes),
-        files=files,
-        stamp=stamp(files),
+        files=opened.files,
+        stamp=opened.stamp,
     )
 
 
