@@ -15,7 +15,7 @@ from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import Dynamic, Static
 from quantbench.core.results import NodeCounts
 from quantbench.graph.counts import node_counts
-from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
+from quantbench.graph.patterns import find_exclusions, with_node_names
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,9 @@ def quantize_model(
     if isinstance(scheme, Dynamic) and ranges is not None:
         raise QuantbenchError("dynamic quantization finds its ranges at run time: give none")
     model = with_node_names(onnx.load(exported))
-    found = find_exclusions(model)
-    wanted = {name: found[name] for name in scheme.node_exclusion}
+    wanted = find_exclusions(model, scheme.node_exclusion)
     in_question = {node.name for node in model.graph.node if node.op_type in scheme.operators}
-    excluded = sorted(matched_names(found, scheme.node_exclusion))
+    excluded = sorted(frozenset[str]().union(*wanted.values()))
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".quantize-") as folder:
         # Shape inference writes beside its input, hence a copy of our own.
         source, target = Path(folder) / "named.onnx", Path(folder) / "quantized.onnx"
