@@ -108,6 +108,31 @@ def test_gemm_is_counted_where_it_becomes_matmul(models: Models, tmp_path: Path)
     assert integer == facts.nodes["MatMul"].quantized + facts.nodes["Gemm"].quantized
 
 
+def test_a_classifier_that_is_a_gemm_can_be_excluded(models: Models, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    scheme = Dynamic(operators=("MatMul",), node_exclusion=("classifier",))
+    facts = quantize_model(models.exported("vit", 17), scheme, None, path)
+    counts = facts.nodes["Gemm"]
+    assert (counts.total, counts.excluded, counts.quantized, counts.left) == (1, 1, 0, 1)
+    assert facts.exclusion_effects == {"classifier": 1}
+    integer = sum(node.op_type == "MatMulInteger" for node in onnx.load(path).graph.node)
+    assert integer == facts.nodes["MatMul"].quantized
+
+
+def test_a_layer_can_be_excluded_and_one_that_is_not_there_is_told(
+    models: Models, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.onnx"
+    exported = models.exported("distilbert", 11)
+    scheme = Dynamic(operators=("MatMul",), node_exclusion=("layer.-1",))
+    facts = quantize_model(exported, scheme, None, path)
+    # Each of the two layers has 8 MatMuls, of which 2 multiply two activations.
+    assert (facts.nodes["MatMul"].excluded, facts.nodes["MatMul"].quantized) == (8, 7)
+    missing = Dynamic(operators=("MatMul",), node_exclusion=("layer.2",))
+    with pytest.raises(QuantbenchError, match=r"layer\.0 to layer\.1"):
+        quantize_model(exported, missing, None, path)
+
+
 def test_dynamic_conv_has_an_integer_form(models: Models, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     facts = quantize_model(models.exported("vit", 17), Dynamic(operators=("Conv",)), None, path)
