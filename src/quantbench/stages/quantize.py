@@ -15,7 +15,7 @@ from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import Dynamic, Static
 from quantbench.core.results import NodeCounts
 from quantbench.graph.counts import node_counts, op_type_counts
-from quantbench.graph.patterns import find_exclusions, with_node_names
+from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def quantize_model(
     model = with_node_names(onnx.load(exported))
     wanted = find_exclusions(model, scheme.node_exclusion)
     operators = set(scheme.operators)
-    matched = frozenset[str]().union(*wanted.values())
+    matched = matched_names(wanted, scheme.node_exclusion)
     excluded = sorted(matched)
     if isinstance(scheme, Dynamic) and "MatMul" in operators and "Gemm" in op_type_counts(model):
         # The quantizer first makes MatMul and Add of each Gemm: it is asked for with MatMul, and
