@@ -20,6 +20,7 @@ examples:
   quantbench run sweep.yaml           do it; the card is runs/sweep/README.md
   quantbench card runs/sweep          write the card again from the stored results
   quantbench trace RUN --row 3        what made the numbers of a row
+  quantbench inspect model.onnx       the modules of a file, and what is quantized in them
   quantbench cache                    what the store has, by stage
 
 exit codes:
@@ -66,6 +67,17 @@ examples:
   quantbench trace runs/sweep --row 3
   quantbench trace runs/sweep --row 3 --metric speedup
   quantbench trace runs/sweep --row 1f0c --metric exact_match --json
+"""
+
+_INSPECT_EPILOG = """\
+Nodes are shown by the module they come from; layers that hold the same are shown as one. Patterns
+are what node_exclusion can name; layer.N and block:NAME name what the tree shows. Nothing is run,
+and values of weights are not read.
+
+examples:
+  quantbench inspect model.onnx
+  quantbench inspect onnx/model_quantized.onnx --depth 6
+  quantbench inspect model.onnx --json
 """
 
 
@@ -154,6 +166,14 @@ def _parser() -> argparse.ArgumentParser:
         "--metric", metavar="M", help="one metric, or speedup (default: all of them)"
     )
     trace.add_argument("--json", action="store_true", help="print the same as JSON")
+
+    inspect = _add(commands, "inspect", _inspect, "print what is in an ONNX file, by module")
+    _teach(inspect, _INSPECT_EPILOG)
+    inspect.add_argument("model", type=Path, metavar="MODEL.onnx", help="an ONNX file")
+    inspect.add_argument(
+        "--depth", type=int, default=4, metavar="N", help="levels of modules to show (default: 4)"
+    )
+    inspect.add_argument("--json", action="store_true", help="print all of it as JSON")
 
     cache = _add(commands, "cache", _cache_list, "list, check and tidy up the store")
     _teach(cache, _CACHE_EPILOG)
@@ -255,6 +275,12 @@ def _trace(arguments: argparse.Namespace) -> int:
     from quantbench.commands.trace import print_trace
 
     return print_trace(arguments.run_dir, arguments.row, arguments.metric, as_json=arguments.json)
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.inspect import print_model
+
+    return print_model(arguments.model, arguments.depth, as_json=arguments.json)
 
 
 def _cache_list(arguments: argparse.Namespace) -> int:

@@ -13,10 +13,10 @@ from pydantic import Field
 from quantbench.core.frozen import Frozen
 from quantbench.core.vocabulary import (
     DYNAMIC_OPERATORS,
-    EXCLUSION_OPERATORS,
     PER_CHANNEL_OPERATORS,
     NodeExclusion,
     Operator,
+    exclusion_operators,
 )
 
 
@@ -107,7 +107,7 @@ def effective(asked: Float32 | Dynamic | Static) -> tuple[Float32 | Dynamic | St
         return Float32(), inert
     acting: list[str] = []
     for name in _sorted(asked.node_exclusion):
-        if EXCLUSION_OPERATORS[name] & set(operators):
+        if exclusion_operators(name) & set(operators):
             acting.append(name)
         else:
             reason = f"none of its nodes is of a type that is quantized here ({_join(operators)})"

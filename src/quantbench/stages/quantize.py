@@ -14,7 +14,7 @@ import onnx
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import Dynamic, Static
 from quantbench.core.results import NodeCounts
-from quantbench.graph.counts import node_counts
+from quantbench.graph.counts import node_counts, op_type_counts
 from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
 
 
@@ -55,10 +55,16 @@ def quantize_model(
     if isinstance(scheme, Dynamic) and ranges is not None:
         raise QuantbenchError("dynamic quantization finds its ranges at run time: give none")
     model = with_node_names(onnx.load(exported))
-    found = find_exclusions(model)
-    wanted = {name: found[name] for name in scheme.node_exclusion}
-    in_question = {node.name for node in model.graph.node if node.op_type in scheme.operators}
-    excluded = sorted(matched_names(found, scheme.node_exclusion))
+    wanted = find_exclusions(model, scheme.node_exclusion)
+    operators = set(scheme.operators)
+    matched = matched_names(wanted, scheme.node_exclusion)
+    excluded = sorted(matched)
+    if isinstance(scheme, Dynamic) and "MatMul" in operators and "Gemm" in op_type_counts(model):
+        # The quantizer first makes MatMul and Add of each Gemm: it is asked for with MatMul, and
+        # excluded under the name that its MatMul is given.
+        operators.add("Gemm")
+        excluded += sorted(f"{name}_MatMul" for name in matched)
+    in_question = {node.name for node in model.graph.node if node.op_type in operators}
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".quantize-") as folder:
         # Shape inference writes beside its input, hence a copy of our own.
         source, target = Path(folder) / "named.onnx", Path(folder) / "quantized.onnx"
@@ -74,7 +80,7 @@ def quantize_model(
         quantized = onnx.load(target)
         target.replace(output)
     return QuantizeFacts(
-        nodes=node_counts(model, quantized, wanted, scheme.operators),
+        nodes=node_counts(model, quantized, wanted, operators),
         exclusion_matches={name: len(names) for name, names in wanted.items()},
         exclusion_effects={name: len(names & in_question) for name, names in wanted.items()},
     )
