@@ -2,8 +2,8 @@
 
 The model is DistilBERT-base with random weights, exported at opset 11; the ranges of the inputs
 and outputs of all Add and MatMul are found. Each calibration runs in a process of its own. "The
-model's own" is that process's memory after the exported file was opened and run once at length
-384, as any use of the model needs; what comes on top is the calibration's.
+model's own" is that process's memory while the exported file is open and has run once at length
+384, as any use of the model needs; what its peak is above that is the calibration's.
 
     python benchmarks/calibration_memory.py [--out runs/calibration-memory] [--small]
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -32,6 +31,7 @@ from quantbench.protocols import Inputs
 MAX_LENGTH = 384
 SHORTEST = 30
 OPSET = 11
+VOCABULARY_SIZE = 30522
 OPERATORS = ("Add", "MatMul")
 COUNTS = (16, 128)
 # The methods that see all values: the smallest and largest cost a few kilobytes.
@@ -41,14 +41,14 @@ LARGEST_GIB = 1.5
 MIB = 2**20
 
 
-def samples(count: int, vocab_size: int) -> Iterator[Inputs]:
+def samples(count: int) -> Iterator[Inputs]:
     """Random tokens; the first sample is short and the last one has the full length."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(SHORTEST, MAX_LENGTH + 1, count)
     lengths[0], lengths[-1] = SHORTEST, MAX_LENGTH
     for length in lengths:
         yield {
-            "input_ids": rng.integers(0, vocab_size, (1, int(length))),
+            "input_ids": rng.integers(0, VOCABULARY_SIZE, (1, int(length))),
             "attention_mask": np.ones((1, int(length)), dtype=np.int64),
         }
 
@@ -66,33 +66,28 @@ def make_model(directory: Path, *, small: bool) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     sizes = {"dim": 48, "hidden_dim": 192, "n_layers": 2, "n_heads": 4} if small else {}
-    config = transformers.DistilBertConfig(vocab_size=30522, **sizes)
+    config = transformers.DistilBertConfig(vocab_size=VOCABULARY_SIZE, **sizes)
     transformers.DistilBertForQuestionAnswering(config).save_pretrained(directory)
-    checked = list(samples(2, config.vocab_size))
+    checked = list(samples(2))
     export_onnx(directory, "AutoModelForQuestionAnswering", OPSET, checked, path)
     return path
 
 
 def measure(model: Path, method: str, count: int) -> dict[str, Any]:
     """Calibrate in this process, and say what it took."""
-    import onnx
     import onnxruntime
 
     from quantbench.stages.calibrate import collect_ranges
 
-    embedding = next(
-        tensor for tensor in onnx.load(model).graph.initializer if len(tensor.dims) == 2
-    )
-    vocab_size = max(embedding.dims)
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    *_, longest = samples(2, vocab_size)
+    *_, longest = samples(2)
     session.run(None, dict(longest))
-    own = _peak_bytes()
+    own = _status_bytes("VmRSS")
     del session
     started = time.perf_counter()
     facts = collect_ranges(
         model,
-        samples(count, vocab_size),
+        samples(count),
         OPERATORS,
         Calibration.model_validate({"method": method, "num_calibration_samples": count}),
         model.parent / f"ranges-{method}-{count}.json",
@@ -103,12 +98,16 @@ def measure(model: Path, method: str, count: int) -> dict[str, Any]:
         "tensors": facts.num_tensors,
         "seconds": time.perf_counter() - started,
         "own_bytes": own,
-        "peak_bytes": _peak_bytes(),
+        "peak_bytes": _status_bytes("VmHWM"),
     }
 
 
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _status_bytes(field: str) -> int:
+    """Of this process: unlike getrusage, without what its parent had before it started."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(field)
 
 
 def as_markdown(measured: list[dict[str, Any]]) -> str:

@@ -12,7 +12,6 @@ from quantbench.stages.calibrate import collect_ranges
 from quantbench.stages.quantize import quantize_model
 from tiny_models import KINDS, Models, samples
 
-
 MINMAX = Calibration()
 
 

@@ -11,7 +11,7 @@ from quantbench.core.frozen import Frozen
 
 CalibrationMethod = Literal["minmax", "moving_average", "entropy", "percentile"]
 
-# A histogram that would need more bins is made coarser instead: memory and search stay bounded.
+# The most to begin with, and the most that the entropy method searches through.
 MAX_NUM_BINS = 8192
 
 # The parameters that each method reads, with ONNX Runtime's own default for it.

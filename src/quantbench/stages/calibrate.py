@@ -92,17 +92,22 @@ def collect_ranges(
         session = open_calibration(augmented)
         declared = [value.name for value in session.get_inputs()]
         states: dict[str, Any] = dict.fromkeys(tensors)
-        wanted = [part for name in tensors for part in fetched(name, method.needs_all_values)]
+        computed = [value.name for value in session.get_outputs()]
         count = 0
         for inputs in samples:
             check_names(inputs, declared, declared)
-            values = dict(zip(wanted, session.run(wanted, dict(inputs)), strict=True))
+            values = dict(zip(computed, session.run(None, dict(inputs)), strict=True))
             for tensor in tensors:
                 parts = [values.pop(part) for part in fetched(tensor, method.needs_all_values)]
-                if not all(np.isfinite(part).all() for part in parts):
+                if not all(_is_finite(part) for part in parts):
                     raise _not_finite(tensor, count, copy, inputs)
                 array = parts[0] if len(parts) == 1 else np.concatenate(parts)
                 states[tensor] = method.fold(states[tensor], array)
+            # Extremes computed in the graph may hide what is not a number; the model's own outputs
+            # are there as well.
+            for name, array in values.items():
+                if not _is_finite(array):
+                    raise _not_finite(name, count, copy, inputs)
             count += 1
             if on_sample is not None:
                 on_sample(count)
@@ -115,8 +120,12 @@ def collect_ranges(
     return RangesFacts(num_samples=count, num_tensors=len(states))
 
 
+def _is_finite(array: np.ndarray) -> bool:
+    return not np.issubdtype(array.dtype, np.floating) or bool(np.isfinite(array).all())
+
+
 def _not_finite(tensor: str, number: int, model: Path, inputs: Inputs) -> QuantbenchError:
-    if not all(np.isfinite(array).all() for array in inputs.values()):
+    if not all(_is_finite(array) for array in inputs.values()):
         where = "the sample itself is not finite"
     else:
         node = first_broken_node(model, inputs, model.parent)

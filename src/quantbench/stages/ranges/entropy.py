@@ -78,7 +78,7 @@ def _quantized(cut: Counts, is_filled: npt.NDArray[np.bool_], num_quantized_bins
 def _smoothed(counts: Counts) -> npt.NDArray[Any] | None:
     """A little of the filled bins' mass moved to the empty ones; None if all are empty.
 
-    With at most MAX_NUM_BINS bins a filled one always keeps more than it gives.
+    With fewer than 10,000 bins a filled one always keeps more than it gives.
     """
     is_empty = (counts == 0).astype(np.float32)
     num_empty = float(is_empty.sum())

@@ -6,9 +6,11 @@ of the same width at the ends. Where that fails or loses values there, it does n
 
 1. values too close together for their type to tell bins apart ("Too many bins"): the first
    histogram begins at zero instead;
-2. more than MAX_NUM_BINS bins (a first sample of tiny values): three bins are made one, until
+2. more than `max_num_bins` bins (a first sample of tiny values): three bins are made one, until
    there are fewer;
-3. absolute values below the first bin, or above the last one by rounding: counted in that bin.
+3. a largest absolute value that rounding would leave above the last bin: one bin more.
+
+As in ONNX Runtime, absolute values below the smallest of the first sample are not counted.
 """
 
 from __future__ import annotations
@@ -19,11 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantbench.core.calibration import MAX_NUM_BINS
 from quantbench.stages.ranges.extremes import Range, Values, extremes, widened
 
-# Values at a time, so that temporary arrays stay small; what numpy takes.
-_BLOCK = 65_536
+# Bins that become one where there are too many: odd, so that a centre bin stays the centre.
 _MERGED = 3
 
 
@@ -45,13 +45,16 @@ class Histogram:
     threshold: Any
 
 
-def fold_signed(so_far: Histogram | None, values: Values, num_bins: int) -> Histogram:
+def fold_signed(
+    so_far: Histogram | None, values: Values, num_bins: int, max_num_bins: int
+) -> Histogram:
     """Add values to a histogram around zero (`collect_value`, `merge_histogram`).
 
     Args:
         so_far: None for the first values.
         values: finite, any shape.
         num_bins: bins of the first histogram.
+        max_num_bins: bins that are not exceeded.
     """
     values = values.ravel()
     new = extremes(values)
@@ -59,7 +62,7 @@ def fold_signed(so_far: Histogram | None, values: Values, num_bins: int) -> Hist
     if threshold > np.finfo(values.dtype).max / 2:
         # The distance between both ends has to be a number.
         values, threshold = values.astype(np.float64), threshold.astype(np.float64)
-    if not _can_be_split(-threshold, threshold, MAX_NUM_BINS):
+    if not _can_be_split(-threshold, threshold, max_num_bins):
         threshold = np.zeros_like(threshold)
     if so_far is None:
         counts, edges = _histogram(values, num_bins, threshold)
@@ -72,7 +75,7 @@ def fold_signed(so_far: Histogram | None, values: Values, num_bins: int) -> Hist
     if old == 0:
         counts, edges = _histogram(values, so_far.counts.size, threshold)
         return Histogram(counts + so_far.counts, edges, seen, threshold)
-    so_far, old = _coarse_enough(so_far, float(threshold), both_ends=True)
+    so_far, old = _coarse_enough(so_far, float(threshold), max_num_bins, both_ends=True)
     stride = 2 * old / so_far.counts.size
     more = int((threshold - old) // stride + 1)
     reached = more * stride + old
@@ -82,38 +85,47 @@ def fold_signed(so_far: Histogram | None, values: Values, num_bins: int) -> Hist
     return Histogram(counts, edges, seen, reached)
 
 
-def fold_absolute(so_far: Histogram | None, values: Values, num_bins: int) -> Histogram:
+def fold_absolute(
+    so_far: Histogram | None, values: Values, num_bins: int, max_num_bins: int
+) -> Histogram:
     """Add values to a histogram of their absolutes (`collect_absolute_value`).
 
     Args:
         so_far: None for the first values.
         values: finite, any shape.
         num_bins: bins of the first histogram.
+        max_num_bins: bins that are not exceeded.
     """
     new = extremes(values)
     values = np.absolute(values.ravel())
     span = extremes(values)
     if so_far is None:
-        first, last = span.lowest, span.highest
-        if first != last and not _can_be_split(first, last, num_bins):
-            first = values.dtype.type(0)
-            if not _can_be_split(first, last, num_bins):
-                last = first
-        counts, edges = np.histogram(values, num_bins, range=(first, last))
+        ends = _first_ends(span, num_bins)
+        counts, edges = np.histogram(values, num_bins, range=ends)
         edges = edges.astype(values.dtype)
         return Histogram(counts, edges, new, edges[-1])
     if span.highest > so_far.edges[-1]:
-        so_far, _ = _coarse_enough(so_far, float(span.highest), both_ends=False)
+        so_far, _ = _coarse_enough(so_far, float(span.highest), max_num_bins, both_ends=False)
         last, width = so_far.edges[-1], so_far.edges[1] - so_far.edges[0]
-        more = np.arange(last + width, span.highest + width, width, dtype=so_far.edges.dtype)
+        more = np.arange(last + width, span.highest + width, width)
         edges = np.hstack((so_far.edges, more))
         if edges[-1] < span.highest:
             edges = np.append(edges, span.highest)
     else:
         edges = so_far.edges
-    counts = _counted(values, edges)
+    counts, _ = np.histogram(values, edges)
     counts[: so_far.counts.size] += so_far.counts
     return Histogram(counts, edges, widened(so_far.seen, new), edges[-1])
+
+
+def _first_ends(span: Range, num_bins: int) -> tuple[Any, Any]:
+    """What np.histogram takes by itself, or else from zero on, or else what it takes for zeros."""
+    half, zero = np.asarray(0.5, span.highest.dtype), np.zeros_like(span.highest)
+    own = (span.lowest, span.highest)
+    if span.lowest == span.highest:
+        own = (span.lowest - half, span.highest + half)
+    choices = (own, (zero, span.highest))
+    return next((ends for ends in choices if _can_be_split(*ends, num_bins)), (-half, half))
 
 
 def _histogram(
@@ -129,7 +141,9 @@ def _can_be_split(first: Any, last: Any, num_bins: int) -> bool:
     return bool(np.all(edges[:-1] < edges[1:]))
 
 
-def _coarse_enough(histogram: Histogram, reach: float, *, both_ends: bool) -> tuple[Histogram, Any]:
+def _coarse_enough(
+    histogram: Histogram, reach: float, max_num_bins: int, *, both_ends: bool
+) -> tuple[Histogram, Any]:
     """Merge bins by threes until the histogram can grow to `reach`, and its threshold then.
 
     Signed histograms are filled up with empty bins at both ends, so that zero stays the centre.
@@ -139,7 +153,7 @@ def _coarse_enough(histogram: Histogram, reach: float, *, both_ends: bool) -> tu
         width = (float(edges[-1]) - float(edges[0])) / counts.size
         more = (reach - float(edges[-1])) / width
         num_bins = counts.size + (2 if both_ends else 1) * (more + 1)
-        if num_bins <= MAX_NUM_BINS:
+        if num_bins <= max_num_bins:
             return histogram, histogram.threshold
         missing = counts.size % _MERGED if both_ends else -counts.size % _MERGED
         padded = np.pad(counts, (missing if both_ends else 0, missing))
@@ -148,28 +162,3 @@ def _coarse_enough(histogram: Histogram, reach: float, *, both_ends: bool) -> tu
         last = float(edges[-1]) + missing * width
         wider = np.linspace(first, last, merged.size + 1)
         histogram = Histogram(merged, wider, histogram.seen, wider[-1])
-
-
-def _counted(values: Values, edges: Values) -> npt.NDArray[np.int64]:
-    """What np.histogram(values, edges) counts, with values outside in the first and last bin.
-
-    The edges are evenly spaced but for rounding: a bin is guessed, then corrected by the edges
-    themselves, which is several times as fast as sorting.
-    """
-    num_bins = edges.size - 1
-    first = float(edges[0])
-    width = (float(edges[-1]) - first) / num_bins
-    counts = np.zeros(num_bins, dtype=np.int64)
-    for start in range(0, values.size, _BLOCK):
-        block = values[start : start + _BLOCK]
-        guess = (block.astype(np.float64) - first) / width
-        index = np.clip(guess, 0, num_bins - 1).astype(np.intp)
-        while True:
-            too_high = (block < edges[index]) & (index > 0)
-            too_low = (block >= edges[index + 1]) & (index < num_bins - 1)
-            if not (too_high.any() or too_low.any()):
-                break
-            index += too_low
-            index -= too_high
-        counts += np.bincount(index, minlength=num_bins)
-    return counts

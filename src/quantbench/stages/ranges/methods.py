@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from quantbench.core.calibration import Calibration
+from quantbench.core.calibration import MAX_NUM_BINS, Calibration
 from quantbench.core.errors import QuantbenchError
 from quantbench.stages.ranges.entropy import range_of_least_divergence
 from quantbench.stages.ranges.extremes import (
@@ -20,6 +20,11 @@ from quantbench.stages.ranges.extremes import (
 )
 from quantbench.stages.ranges.histogram import fold_absolute, fold_signed
 from quantbench.stages.ranges.percentile import range_of_absolutes, range_of_values
+
+# A search through more bins takes too long, and smoothing fails from 10,000 empty ones on.
+_MOST_BINS_SEARCHED = MAX_NUM_BINS
+# A megabyte per tensor; with the default number, 32 times what the first sample reached.
+_MOST_BINS = 65_536
 
 State = TypeVar("State")
 
@@ -48,8 +53,8 @@ def range_method(calibration: Calibration) -> RangeMethod[Any]:
     own = calibration.reads()
     match calibration.method:
         case "minmax":
-            fold = partial(_fold_range, widened, own["symmetric"])
-            return RangeMethod(False, fold, _itself)
+            extreme = partial(_fold_range, widened, own["symmetric"])
+            return RangeMethod(False, extreme, _itself)
         case "moving_average":
             merge = partial(averaged, averaging_constant=own["averaging_constant"])
             return RangeMethod(False, partial(_fold_range, merge, own["symmetric"]), _itself)
@@ -61,14 +66,15 @@ def range_method(calibration: Calibration) -> RangeMethod[Any]:
                     f"num_quantized_bins ({levels})"
                 )
             found = partial(range_of_least_divergence, num_quantized_bins=levels)
-            return RangeMethod(True, partial(fold_signed, num_bins=bins), found)
+            fold = partial(fold_signed, num_bins=bins, max_num_bins=_MOST_BINS_SEARCHED)
+            return RangeMethod(True, fold, found)
         case "percentile":
             is_absolute = own["symmetric"]
             collect = fold_absolute if is_absolute else fold_signed
             range_of = range_of_absolutes if is_absolute else range_of_values
             return RangeMethod(
                 True,
-                partial(collect, num_bins=own["num_bins"]),
+                partial(collect, num_bins=own["num_bins"], max_num_bins=_MOST_BINS),
                 partial(range_of, percentile=own["percentile"]),
             )
 
