@@ -115,6 +115,7 @@ def fold_absolute(
         edges = so_far.edges
     counts, _ = np.histogram(values, edges)
     counts[: so_far.counts.size] += so_far.counts
+    edges = edges.astype(so_far.edges.dtype)
     return Histogram(counts, edges, widened(so_far.seen, new), edges[-1])
 
 
