@@ -106,11 +106,6 @@ def test_ranges_equal_those_of_onnx_runtime(
     for name, (smallest, largest) in loaded(tmp_path / "minmax.json").items():
         if smallest == largest:  # ONNX Runtime cuts constants off, at a random place
             assert abs(found[name][1]) == abs(largest), name
-        elif calibration.method == "percentile" and found[name][1] == largest > expected[name][1]:
-            # Rounding put the largest value above ONNX Runtime's last bin, where it is not counted:
-            # its range ends a part of a bin lower.
-            assert found[name][0] == pytest.approx(expected[name][0], rel=1e-5, abs=0), name
-            assert found[name][1] == pytest.approx(expected[name][1], rel=1e-5, abs=0), name
         else:
             assert found[name] == pytest.approx(expected[name], rel=1e-6, abs=0), name
 

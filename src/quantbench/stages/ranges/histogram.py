@@ -110,7 +110,7 @@ def fold_absolute(
         more = np.arange(last + width, span.highest + width, width)
         edges = np.hstack((so_far.edges, more))
         if edges[-1] < span.highest:
-            edges = np.append(edges, span.highest)
+            edges = np.append(edges, max(edges[-1] + width, span.highest))
     else:
         edges = so_far.edges
     counts, _ = np.histogram(values, edges)
