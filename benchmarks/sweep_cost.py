@@ -254,7 +254,7 @@ def naive_row(
                 exported,
                 inputs,
                 scheme.operators,
-                scheme.calibration.method,
+                scheme.calibration,
                 ranges,
                 on_sample=lambda _: at.append(time.perf_counter()),
             )

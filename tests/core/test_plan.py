@@ -227,3 +227,37 @@ def test_every_step_of_a_sweep_has_a_name_of_its_own() -> None:
     }
     found = [(step.stage, step.name) for step in steps(plan(**changes), config(**changes), 10)]
     assert len(set(found)) == len(found)
+
+
+def test_a_parameter_of_one_calibration_method_is_inert_in_rows_of_the_others() -> None:
+    made = plan(
+        quantization_approach="static",
+        benchmarked={
+            "calibration.method": ["minmax", "percentile"],
+            "calibration.percentile": [99.0, 99.9],
+        },
+    )
+    inert = [[note.parameter for note in row.inert] for row in made.rows]
+    assert inert == [["calibration.percentile"], ["calibration.percentile"], [], []]
+    assert made.rows[0].arm_id == made.rows[1].arm_id
+    assert len(made.calibrations) == 3
+
+
+def test_a_calibration_default_that_is_written_out_is_the_same_calibration() -> None:
+    made = plan(
+        quantization_approach="static",
+        calibration={"method": "percentile"},
+        benchmarked={"calibration.num_bins": [None, 2048]},
+    )
+    assert len(made.calibrations) == 1
+
+
+def test_entropy_with_fewer_bins_than_levels_is_refused() -> None:
+    made = plan(
+        quantization_approach="static",
+        calibration={"method": "entropy"},
+        benchmarked={"calibration.num_bins": [64, 256]},
+    )
+    refused = {str(row.trial.parameters["calibration.num_bins"]): row.refused for row in made.rows}
+    assert "num_bins (64)" in str(refused["64"])
+    assert refused["256"] is None

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import Dynamic, Float32, Static, effective
 from quantbench.core.vocabulary import NodeExclusion, Operator
@@ -35,7 +36,7 @@ def ranges(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Ranges:
         path = root / f"{kind}-{opset}.json"
         if not path.exists():
             model = models.exported(kind, opset)
-            collect_ranges(model, samples(kind, 4), OPERATORS, "minmax", path)
+            collect_ranges(model, samples(kind, 4), OPERATORS, Calibration(), path)
         return path
 
     return collected

@@ -10,9 +10,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, JsonValue
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.frozen import Frozen
 from quantbench.core.printable import shortened
-from quantbench.core.quantization import Calibration, Dynamic, Static
+from quantbench.core.quantization import Dynamic, Static
 from quantbench.core.vocabulary import NodeExclusion, Operator
 
 Value = TypeVar("Value")
@@ -199,6 +200,11 @@ SWEEPABLE: tuple[str, ...] = (
     "per_channel",
     "calibration.method",
     "calibration.num_calibration_samples",
+    "calibration.averaging_constant",
+    "calibration.percentile",
+    "calibration.num_bins",
+    "calibration.num_quantized_bins",
+    "calibration.symmetric",
     "framework",
     "framework_args.opset",
     "framework_args.optimization_level",

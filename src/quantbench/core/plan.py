@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from pydantic import JsonValue
 
+from quantbench.core.calibration import Calibration, methods_with
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_file import with_values
 from quantbench.core.frozen import Frozen, content_key
 from quantbench.core.quantization import (
-    Calibration,
     Float32,
     Inert,
     Quantization,
@@ -165,6 +165,10 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
                 Inert(parameter=name, value=repr(trial.parameters[name]), reason=reason)
                 for name in calibration
             ]
+        if isinstance(scheme, Static):
+            inert += _unused_calibration(scheme.calibration)
+            acting = scheme.calibration.effective()
+            scheme = scheme.model_copy(update={"calibration": acting})
         opset, level = row.framework_args.opset, row.framework_args.optimization_level
         refused = _refused(scheme, opset)
         arm = _arm("row", row.framework, Variant(opset=opset, quantization=scheme), level)
@@ -260,7 +264,27 @@ def _refused(scheme: Quantization, opset: int) -> str | None:
             f"static per-channel needs framework_args.opset 13 or newer, not {opset}: "
             "DequantizeLinear has one scale per tensor before that"
         )
+    if isinstance(scheme, Static):
+        bins, levels = scheme.calibration.num_bins, scheme.calibration.num_quantized_bins
+        if bins is not None and levels is not None and bins < levels:
+            return (
+                f"entropy needs at least as many calibration.num_bins ({bins}) as "
+                f"calibration.num_quantized_bins ({levels})"
+            )
     return None
+
+
+def _unused_calibration(calibration: Calibration) -> list[Inert]:
+    """Parameters of other methods than the row's: another row of the sweep uses them."""
+    return [
+        Inert(
+            parameter=f"calibration.{name}",
+            value=repr(getattr(calibration, name)),
+            reason=f"the method of this row is {calibration.method}: "
+            f"only {', '.join(methods_with(name))} reads it",
+        )
+        for name in calibration.unused_fields()
+    ]
 
 
 def _cells(config: SweepConfig, task: TaskSpec) -> tuple[Cell, ...]:

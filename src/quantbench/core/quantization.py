@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.frozen import Frozen
 from quantbench.core.vocabulary import (
     DYNAMIC_OPERATORS,
@@ -18,17 +19,6 @@ from quantbench.core.vocabulary import (
     Operator,
     exclusion_operators,
 )
-
-
-class Calibration(Frozen):
-    """How activation ranges are found: over which samples, by which method."""
-
-    method: Literal["minmax"] = Field(
-        "minmax", description="minmax: the smallest and largest value that each tensor took."
-    )
-    num_calibration_samples: int = Field(
-        100, ge=1, le=2**31 - 1, description="Samples of dataset.calibration_split to run."
-    )
 
 
 class Float32(Frozen):

@@ -16,6 +16,7 @@ from quantbench.core.quantization import Dynamic, Static
 from quantbench.core.results import NodeCounts
 from quantbench.graph.counts import node_counts, op_type_counts
 from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
+from quantbench.stages.calibrate import ort_method
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,6 @@ def _run_quantizer(
     source: Path, target: Path, scheme: Dynamic | Static, ranges: Path | None, excluded: list[str]
 ) -> None:
     from onnxruntime.quantization import (
-        CalibrationMethod,
         QuantFormat,
         QuantType,
         quantize_dynamic,
@@ -117,7 +117,7 @@ def _run_quantizer(
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
         nodes_to_exclude=excluded,
-        calibrate_method=CalibrationMethod.MinMax,
+        calibrate_method=ort_method(scheme.calibration),
         calibration_cache_path=ranges,
     )
 

@@ -84,7 +84,7 @@ def calibrate(unit: CalibrateUnit, access: Access) -> Ranges:
             access.file(unit.exported_key),
             samples(),
             unit.operators,
-            unit.calibration.method,
+            unit.calibration,
             folder / "ranges.json",
             on_sample=lambda done: access.on_progress(
                 Progress(done, max(done, len(indices)), f"sample {done} of {len(indices)}")

@@ -24,7 +24,7 @@ from quantbench.core.units import (
 from quantbench.data.sampling import sample_indices
 
 # Raised when the code of a stage changes what it makes, so that old artifacts are not reused.
-STAGE_VERSIONS = {"export": 1, "calibrate": 1, "quantize": 1, "evaluate": 1, "time": 1}
+STAGE_VERSIONS = {"export": 1, "calibrate": 2, "quantize": 1, "evaluate": 1, "time": 1}
 
 # What turns rows into arrays: their versions can change tokens and pixels.
 ENCODING_PACKAGES = ("datasets", "numpy", "pillow", "tokenizers", "transformers")
@@ -70,7 +70,7 @@ def calibrate_key(unit: CalibrateUnit) -> str:
         {
             "exported": unit.exported_key,
             "operators": unit.operators,
-            "method": unit.calibration.method,
+            "calibration": unit.calibration.reads(),
             "data": unit.subject.calibration_fingerprint,
             "indices": calibrated_rows(unit),
             "task": _task(unit.config, unit.subject),

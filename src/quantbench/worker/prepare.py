@@ -89,6 +89,7 @@ def _check_samples(config: SweepConfig, opened: Opened) -> None:
     if opened.calibrated is not None:
         calibrated = opened.calibrated
         for count in _calibration_counts(config):
+            _check_enough(calibrated.num_rows, count, config)
             used = calibration_rows(config, calibrated.num_rows, count)
             _check_columns(calibrated, inputs, used, f"split {dataset.calibration_split}")
             firsts.append((calibrated, used[0]))
@@ -99,6 +100,23 @@ def _check_samples(config: SweepConfig, opened: Opened) -> None:
     if registry.task(config.task).spec.uses_input_length:
         for length in config.input_lengths:
             task.dummy_inputs(1, length, np.random.default_rng(0))
+
+
+def _check_enough(num_rows: int, num_samples: int, config: SweepConfig) -> None:
+    """Refuse to calibrate on fewer samples than the config, and so the card, says.
+
+    Raises:
+        ConfigError: the split is too small; both numbers.
+    """
+    if num_samples <= num_rows:
+        return
+    message = (
+        f"the split {config.dataset.calibration_split} has {num_rows:,} rows: "
+        "ask for as many or fewer, or name a larger dataset.calibration_split"
+    )
+    name = "calibration.num_calibration_samples"
+    problem = Problem(name, message, f"{num_samples:,}", f"1 to {num_rows:,}")
+    raise ConfigError("config", [problem])
 
 
 def _calibration_counts(config: SweepConfig) -> list[int]:
