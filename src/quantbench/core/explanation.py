@@ -6,17 +6,13 @@ Sums of squares are over all values of all samples, in float64. Times are micros
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Cell
 from quantbench.core.quantization import Quantization
-from quantbench.core.results import Failed
 
 EXPLANATION_VERSION: Literal[1] = 1
-DEFAULT_SAMPLES = 32
 
 
 class Compared(Frozen):
@@ -146,7 +142,7 @@ class Explanation(Frozen):
     the graphs without optimization, in which every tensor exists. `num_missing_activations` counts
     float activations that the quantized graph does not have (any more), `num_missing_weights`
     quantized weights whose float form was not found. `executed_nodes` is what ran, by operator
-    type. `vnni` says whether this processor adds 8-bit products without saturating.
+    type. `vnni` says whether the processor adds 8-bit products without saturating.
     """
 
     outcome: Literal["completed"] = "completed"
@@ -155,6 +151,7 @@ class Explanation(Frozen):
     optimization_level: int
     opset: int
     num_samples: int
+    is_x86: bool
     vnni: bool
     outputs: tuple[ActivationFacts, ...]
     activations: tuple[ActivationFacts, ...]
@@ -165,9 +162,6 @@ class Explanation(Frozen):
     idle_pairs: tuple[IdlePairs, ...]
     executed_nodes: dict[str, int]
     profile: Profile
-
-
-ExplanationAnswer = Annotated[Explanation | Failed, Field(discriminator="outcome")]
 
 
 class Explained(Frozen):

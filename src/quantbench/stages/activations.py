@@ -11,7 +11,7 @@ tensors of all samples; here only sums are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,6 +108,7 @@ def compare_activations(
     samples: Iterable[Inputs],
     num_threads: int,
     folder: Path,
+    on_sample: Callable[[int], None] = lambda _: None,
 ) -> Activations:
     """Run both models without optimization and compare every float activation.
 
@@ -119,6 +120,7 @@ def compare_activations(
         samples: inputs of the graphs, one at a time; they are read once.
         num_threads: of each session.
         folder: an empty one, for two files of the models' sizes.
+        on_sample: called with the number of samples done.
 
     Raises:
         QuantbenchError: there is no sample, or a model does not run.
@@ -146,6 +148,7 @@ def compare_activations(
             if earlier is not None:
                 tensor.rounding = tensor.rounding or Sums()
                 tensor.rounding.add(others[earlier], seen)
+        on_sample(count)
     if not count:
         raise QuantbenchError("there are no samples to compare the models on")
     return Activations(tensors, frozenset(ours), count)

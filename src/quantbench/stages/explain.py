@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +23,8 @@ from quantbench.stages.activations import (
     compare_activations,
     compare_outputs,
 )
-from quantbench.stages.explain_layers import layers_of
 from quantbench.stages.explain_graph import computing_nodes, idle_pairs, softmax_inputs
+from quantbench.stages.explain_layers import layers_of
 from quantbench.stages.explain_weights import compare_weights
 
 
@@ -41,17 +40,28 @@ class Files:
 
 
 def explain_file(
-    files: Files, samples: Iterable[Inputs], cell: Cell, inputs: Inputs, vnni: bool
+    files: Files,
+    samples: Sequence[Inputs],
+    cell: Cell,
+    inputs: Inputs,
+    *,
+    is_x86: bool,
+    vnni: bool,
+    on_sample: Callable[[int], None],
 ) -> Explanation:
     """Compare a quantized file with the float file that it was made from.
 
     Args:
         files: both, and how they are run.
-        samples: inputs of the evaluation split, one at a time; they are read once for the
-            activations and kept for the outputs.
+        samples: inputs of the evaluation split, each of batch size 1.
         cell: the shape to profile.
         inputs: of that shape.
-        vnni: whether the processor adds 8-bit products without saturating.
+        is_x86: whether this is an x86 processor.
+        vnni: whether it adds 8-bit products without saturating.
+        on_sample: called with the number of samples whose activations were compared.
+
+    Returns:
+        The facts; what follows from them is derived in `analysis.explain`.
 
     Raises:
         QuantbenchError: the file is not quantized, or one of the models does not run.
@@ -62,12 +72,13 @@ def explain_file(
     patterns = find_exclusions(exact)
     excluded = matched_names(patterns, files.scheme.node_exclusion)
     layers = layers_of(exact)
-    kept, again = itertools.tee(samples)
     with tempfile.TemporaryDirectory(prefix="quantbench-explain-") as name:
         folder = Path(name)
-        activations = compare_activations(exact, quantized, kept, files.num_threads, folder)
+        activations = compare_activations(
+            exact, quantized, samples, files.num_threads, folder, on_sample
+        )
         outputs = compare_outputs(
-            files.exact, files.quantized, again, files.optimization_level, files.num_threads
+            files.exact, files.quantized, samples, files.optimization_level, files.num_threads
         )
         times = profile.profile_models(
             (files.exact, files.quantized),
@@ -86,6 +97,7 @@ def explain_file(
         optimization_level=files.optimization_level,
         opset=default_opset(exact),
         num_samples=activations.num_samples,
+        is_x86=is_x86,
         vnni=vnni,
         outputs=_facts(outputs, makers, layers, softmax),
         activations=_facts(activations.tensors, makers, layers, softmax),

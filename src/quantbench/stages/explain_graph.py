@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 import onnx
 
 from quantbench.core.explanation import IdlePairs, NodeFacts
+from quantbench.core.vocabulary import NodeExclusion
 from quantbench.graph.dataflow import dataflow, in_topological_order
 
 # They move values about, and compute none.
@@ -21,7 +22,7 @@ def computing_nodes(
     float_model: onnx.ModelProto,
     float_tensors: Collection[str],
     quantized: Collection[str],
-    patterns: Mapping[str, frozenset[str]],
+    patterns: Mapping[NodeExclusion, frozenset[str]],
     excluded: Collection[str],
     layers: Mapping[str, str],
 ) -> tuple[NodeFacts, ...]:
@@ -103,9 +104,7 @@ def idle_pairs(executed: onnx.ModelProto) -> tuple[IdlePairs, ...]:
     )
 
 
-def _read_by(
-    dequantized: list[onnx.NodeProto], readers: Mapping[str, list[onnx.NodeProto]]
-) -> str:
+def _read_by(dequantized: list[onnx.NodeProto], readers: Mapping[str, list[onnx.NodeProto]]) -> str:
     def names() -> Iterator[str]:
         for node in dequantized:
             yield from (user.op_type for user in readers.get(node.output[0], ()))
