@@ -9,11 +9,13 @@ from pydantic import TypeAdapter
 from quantbench import registry, run_dir, store
 from quantbench.analysis.to_explain import WORST_ROW_SAMPLES, explain_unit, worst_row
 from quantbench.core.errors import QuantbenchError, UsageError
+from quantbench.core.estimate import expected_seconds
 from quantbench.core.explanation import Explained, Explanation
 from quantbench.core.results import Failed, SweepResult
-from quantbench.core.steps import EXPLAIN_NAME
+from quantbench.core.steps import EXPLAIN_NAME, Step
 from quantbench.core.summary import RowSummary, SweepSummary
 from quantbench.core.units import ExplainUnit, ExplanationAnswer
+from quantbench.history import read_history, this_machine
 from quantbench.work import Observer, Work, ask
 from quantbench.worker.keys import unit_keys
 
@@ -64,12 +66,16 @@ def explain_row(
                 hint="Explain it on the machine that made it, or run the sweep again first.",
             )
     store.open_store(root)
+    name = f"row {row.number}"
     backend = registry.backend(unit.config.backend).open(
         unit.config.backend_args, root, fresh=False
     )
     try:
-        observer.step(unit.stage, f"row {row.number}")
-        answer, _ = ask(backend, f"row {row.number}", unit, _ANSWER, observer.progress)
+        step = Step(stage=unit.stage, name=name)
+        history = read_history(root)
+        observer.begin((step,), expected_seconds((step,), history, this_machine(), unit.subject))
+        observer.step(step.stage, step.name)
+        answer, _ = ask(backend, name, unit, _ANSWER, observer.progress)
     finally:
         backend.close()
     if isinstance(answer, Failed):

@@ -69,7 +69,7 @@ def advice(facts: Explanation, findings: tuple[Finding, ...]) -> str:
     error = "are those in floats" if decibels is None else f"have {decibels:.1f} dB"
     before, after = facts.profile.reference.microseconds, facts.profile.row.microseconds
     sentences = [
-        f"Over {facts.num_samples} samples the outputs {error} against the float model, and a "
+        f"Over {facts.num_samples} inputs the outputs {error} against the float model, and a "
         f"forward takes {after / before if before else 0.0:.2f} times as long as in floats."
     ]
     sentences += [f"{_capital(found.what)} ({found.rule})." for found in findings]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from quantbench.analysis.explain_facts import (
     STATIC_KERNELS,
     conversion_us,
+    kernels_us,
     layer_summaries,
     noise_part,
     output_error,
@@ -28,6 +29,8 @@ GOOD_DB = 20.0
 OUTLIER = 8.0
 # A part of a whole that is called most of it.
 MOST = 0.5
+# From here on the runtime fuses quantize/dequantize pairs into integer kernels.
+FUSING_LEVEL = 2
 # Conversions that take more than this part of a forward are worth a word.
 NOTABLE_TIME = 0.1
 
@@ -86,8 +89,8 @@ def r2_inside_of_patterns(facts: Explanation) -> Finding | None:
 
 def r3_no_integer_kernel(facts: Explanation) -> Finding | None:
     """R3: quantize/dequantize pairs stay around operators that have no integer kernel."""
-    pairs = [pair for pair in facts.idle_pairs if not _could_fuse(pair)]
-    if not pairs:
+    pairs = [pair for pair in facts.idle_pairs if not _is_held_up(pair, facts)]
+    if not pairs or facts.optimization_level < FUSING_LEVEL:
         return None
     makers = sorted({pair.made_by for pair in pairs})
     asked = sorted(set(makers) & set(getattr(facts.scheme, "operators", ())))
@@ -107,10 +110,8 @@ def r3_no_integer_kernel(facts: Explanation) -> Finding | None:
 
 def r4_int8_not_fused(facts: Explanation) -> Finding | None:
     """R4: on x86, int8 activations keep operators from fusing into their integer kernels."""
-    pairs = [pair for pair in facts.idle_pairs if _could_fuse(pair)]
-    if not pairs or not isinstance(facts.scheme, Static) or not facts.is_x86:
-        return None
-    if _asked(facts, "activation_type", "int8") != "int8" or facts.optimization_level < 2:
+    pairs = [pair for pair in facts.idle_pairs if _is_held_up(pair, facts)]
+    if not pairs or facts.optimization_level < FUSING_LEVEL:
         return None
     return Finding(
         rule="R4",
@@ -205,7 +206,7 @@ def r8_nothing_quantized(facts: Explanation) -> Finding | None:
 
 def r9_level_too_low(facts: Explanation) -> Finding | None:
     """R9: at optimization level 0 or 1 the integer operators are not fused."""
-    if facts.optimization_level >= 2:
+    if facts.optimization_level >= FUSING_LEVEL:
         return None
     unfused = {
         name: facts.executed_nodes[name]
@@ -258,7 +259,7 @@ def r12_where_time_goes(facts: Explanation) -> Finding | None:
     """R12: the row is slower than floats, or conversions take a notable part of it."""
     before, after = facts.profile.reference.microseconds, facts.profile.row.microseconds
     conversions = conversion_us(facts.profile.row)
-    if after <= before and conversions <= NOTABLE_TIME * after:
+    if after <= before and conversions <= NOTABLE_TIME * kernels_us(facts.profile.row):
         return None
     grown = [item for item in time_changes(facts) if item.after_us > item.before_us][:3]
     shrunk = [item for item in time_changes(facts) if item.after_us < item.before_us][:3]
@@ -310,10 +311,13 @@ def _asked(facts: Explanation, name: str, otherwise: object) -> object:
     return getattr(facts.scheme, name, otherwise)
 
 
-def _could_fuse(pair: IdlePairs) -> bool:
-    """Whether what reads the pair, or what makes it, has an integer kernel to fuse into."""
-    ends = {pair.made_by, *pair.read_by.split(", ")} - {"QuantizeLinear", "DequantizeLinear"}
-    return ends <= STATIC_KERNELS
+def _is_held_up(pair: IdlePairs, facts: Explanation) -> bool:
+    """Whether a pair would go into an integer kernel if activations were uint8."""
+    is_int8 = (
+        isinstance(facts.scheme, Static) and _asked(facts, "activation_type", "int8") == "int8"
+    )
+    ends = {pair.made_by, *pair.read_by.split(", ")}
+    return is_int8 and facts.is_x86 and bool(ends & STATIC_KERNELS)
 
 
 def _is_uneven(weight: WeightFacts) -> bool:
@@ -339,8 +343,10 @@ def _listed(pairs: list[IdlePairs]) -> str:
 
 def _conversion_text(facts: Explanation) -> str:
     row = facts.profile.row
-    share = conversion_us(row) / row.microseconds if row.microseconds else 0.0
-    return f"conversions take {conversion_us(row):.0f} of {row.microseconds:.0f} µs ({share:.0%})"
+    whole = kernels_us(row)
+    share = conversion_us(row) / whole if whole else 0.0
+    spent = f"{conversion_us(row):.0f} of the {whole:.0f} µs in operators"
+    return f"conversions take {spent} ({share:.0%})"
 
 
 def _db(decibels: float | None) -> str:

@@ -112,7 +112,12 @@ class OperatorTime(Frozen):
 
 
 class ModelTime(Frozen):
-    """The profile of one model. `microseconds` is the median of whole forwards."""
+    """Where the time of one model goes.
+
+    `microseconds` is the median of whole forwards without profiling. `operators` are from
+    forwards with profiling, which makes small models several times as slow between their kernels
+    and leaves the kernels' own times nearly as they are.
+    """
 
     microseconds: float
     operators: tuple[OperatorTime, ...]
@@ -121,8 +126,8 @@ class ModelTime(Frozen):
 class Profile(Frozen):
     """ONNX Runtime's own profile of the reference and of the row, taken in alternating blocks.
 
-    Profiling itself takes time, which is in the numbers: they say where time goes, and the timing
-    of the sweep says how much there is.
+    It says where time goes. How much there is, the timing of the sweep says: with more rounds, a
+    process for each model, and an interval.
     """
 
     outcome: Literal["completed"] = "completed"

@@ -122,7 +122,7 @@ def profile_line(found: Why) -> str:
         f"Time per forward by operator, ONNX Runtime's own profile at {cell_name(profile.cell)}, "
         f"optimization level {found.explanation.optimization_level}, {profile.num_threads} "
         f"threads, {profile.num_forwards} forwards of each model in {profile.num_blocks} "
-        "alternating blocks: "
+        f"alternating blocks; without profiling a forward takes "
         f"{profile.reference.microseconds:,.0f} µs in floats, {profile.row.microseconds:,.0f} µs "
         "quantized"
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,8 @@ def profile_models(
 ) -> tuple[ModelTime, ...]:
     """Profile several models in turns, in blocks; the first forwards of each are left out.
 
-    Each block begins with one forward that is not counted, as the other model had the caches.
+    Each block begins with one forward that is not counted, as the other model had the caches. Then
+    the same is done once more without profiling, for the time of whole forwards.
 
     Args:
         files: ONNX files that take the same inputs.
@@ -45,28 +48,38 @@ def profile_models(
         open_session(path, level, num_threads, profile=folder / f"profile-{n}")
         for n, path in enumerate(files)
     ]
-    feed = dict(inputs)
-    counted: list[list[int]] = [[] for _ in sessions]
-    done = [0 for _ in sessions]
-    for session, place in zip(sessions, range(len(sessions)), strict=True):
+    forwards = [functools.partial(session.run, None, dict(inputs)) for session in sessions]
+    for forward in forwards:
         for _ in range(WARMUP_RUNS):
-            session.run(None, feed)
-            done[place] += 1
-    for _ in range(NUM_BLOCKS):
-        for place, session in enumerate(sessions):
-            session.run(None, feed)
-            done[place] += 1
-            for _ in range(FORWARDS_PER_BLOCK):
-                session.run(None, feed)
-                counted[place].append(done[place])
-                done[place] += 1
+            forward()
+    _in_turns(forwards)
+    # In the order that `_in_turns` has, after the warm-up: the first of each block is left out.
+    block = FORWARDS_PER_BLOCK + 1
+    counted = [WARMUP_RUNS + n for n in range(NUM_BLOCKS * block) if n % block]
+    profiles = [_finished(session) for session in sessions]
+    times = _in_turns(forwards)
     return tuple(
-        read_profile(_finished(session), runs)
-        for session, runs in zip(sessions, counted, strict=True)
+        ModelTime(microseconds=statistics.median(own), operators=read_profile(events, counted))
+        for own, events in zip(times, profiles, strict=True)
     )
 
 
-def read_profile(events: Sequence[Mapping[str, Any]], counted: Sequence[int]) -> ModelTime:
+def _in_turns(forwards: Sequence[Callable[[], object]]) -> list[list[float]]:
+    """Run several models in alternating blocks; the microseconds of the forwards that count."""
+    times: list[list[float]] = [[] for _ in forwards]
+    for _ in range(NUM_BLOCKS):
+        for own, forward in zip(times, forwards, strict=True):
+            forward()
+            for _ in range(FORWARDS_PER_BLOCK):
+                started = time.perf_counter_ns()
+                forward()
+                own.append((time.perf_counter_ns() - started) / 1000)
+    return times
+
+
+def read_profile(
+    events: Sequence[Mapping[str, Any]], counted: Sequence[int]
+) -> tuple[OperatorTime, ...]:
     """Sum up a profile by operator type.
 
     Args:
@@ -104,10 +117,7 @@ def read_profile(events: Sequence[Mapping[str, Any]], counted: Sequence[int]) ->
         )
         for name in names
     ]
-    return ModelTime(
-        microseconds=statistics.median(float(runs[number]["dur"]) for number in counted),
-        operators=tuple(sorted(operators, key=lambda item: -item.microseconds)),
-    )
+    return tuple(sorted(operators, key=lambda item: -item.microseconds))
 
 
 def _by_run(
