@@ -245,3 +245,34 @@ def test_the_schema_knows_every_field_and_every_sweepable_parameter() -> None:
 def test_the_schema_file_that_the_examples_point_to_is_the_current_one() -> None:
     file = Path(__file__).parents[2] / "examples" / "sweep.schema.json"
     assert json.loads(file.read_text()) == schema(registry.catalog())
+
+
+@pytest.mark.parametrize(
+    "name", ["classifier", "attention_scores", "layer.0", "layer.-1", "block:bert.encoder.layer.3"]
+)
+def test_parts_of_a_model_can_be_excluded_by_layer_and_module(name: str) -> None:
+    config = read(edited(node_exclusion=[name], benchmarked={}))
+    assert config.node_exclusion == (name,)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("attention_score", "attention_scores"),
+        ("layer.-0", "layer.N"),
+        ("layer.x", "layer.N"),
+        ("layers.1", "layer.N"),
+        ("block:", "block:NAME"),
+        ("block:a..b", None),
+        ("block:a b", None),
+    ],
+)
+def test_an_exclusion_that_names_nothing_is_told_with_all_names(
+    name: str, nearest: str | None
+) -> None:
+    (found,) = errors_of(edited(node_exclusion=[name], benchmarked={})).problems
+    assert found.path == "node_exclusion[0]"
+    assert found.allowed is not None
+    assert "classifier, layer.N, block:NAME" in found.allowed
+    if nearest is not None:
+        assert found.nearest == nearest

@@ -106,6 +106,14 @@ def test_exclusions_of_adds_are_inert_where_only_matmul_is_quantized() -> None:
     assert [n.value for n in inert if n.parameter == "node_exclusion"] == ["residual"]
 
 
+def test_excluding_a_layer_or_a_module_can_act_on_any_operator() -> None:
+    names = ("block:bert.pooler", "layer.-1")
+    scheme, inert = effective(Static(operators=("MatMul",), node_exclusion=names))
+    assert [n.value for n in inert if n.parameter == "node_exclusion"] == []
+    assert isinstance(scheme, Static)
+    assert scheme.node_exclusion == names
+
+
 def test_per_channel_is_inert_where_no_operator_has_channels() -> None:
     scheme, inert = effective(Static(operators=("Add",), per_channel=True))
     assert [note.parameter for note in inert] == ["per_channel"]

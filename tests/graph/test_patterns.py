@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx_builder import Graph
 
+from quantbench.core.errors import QuantbenchError
 from quantbench.core.vocabulary import NODE_EXCLUSIONS
 from quantbench.graph.patterns import find_exclusions, with_node_names
 from quantbench.stages.export import export_onnx
@@ -16,7 +17,7 @@ from tiny_models import AUTO_CLASS, BASE, Models, build, inputs
 def found(graph: Graph, exclusion: str, *outputs: str) -> set[str]:
     """The outputs of the nodes that an exclusion finds."""
     matches = find_exclusions(graph.model(*(outputs or (graph.nodes[-1].output[0],))))
-    names = matches[exclusion]  # type: ignore[index]
+    names = matches[exclusion]
     return {node.output[0] for node in graph.nodes if node.name in names}
 
 
@@ -63,9 +64,20 @@ def test_layernorm_scale_and_bias_may_be_missing() -> None:
     assert found(graph, "layernorm") == all_outputs(graph)
 
 
-def test_layernorm_is_found_fused() -> None:
+@pytest.mark.parametrize(
+    "op_type",
+    [
+        "LayerNormalization",
+        "SkipLayerNormalization",
+        "EmbedLayerNormalization",
+        "RMSNormalization",
+        "SimplifiedLayerNormalization",
+        "SkipSimplifiedLayerNormalization",
+    ],
+)
+def test_layernorm_is_found_fused(op_type: str) -> None:
     graph = Graph()
-    graph.add("LayerNormalization", "x", graph.weight(4), graph.weight(4))
+    graph.add(op_type, "x", graph.weight(4), graph.weight(4))
     assert found(graph, "layernorm") == {"t0"}
 
 
@@ -86,9 +98,31 @@ def test_the_order_of_nodes_does_not_matter() -> None:
     assert found(graph, "layernorm", last) == all_outputs(graph)
 
 
-def test_rms_normalization_is_no_layernorm() -> None:
+# "RMS normalization, which subtracts no mean, counts as well"
+
+
+@pytest.mark.parametrize("square", ["Pow", "Mul"])
+@pytest.mark.parametrize("quotient", ["Div", "Reciprocal", "1 / root"])
+def test_rms_normalization_is_found_in_every_arrangement(square: str, quotient: str) -> None:
     graph = Graph()
-    mean = graph.add("ReduceMean", graph.add("Mul", "x", "x"), axes=[-1])
+    before = graph.add("Relu", "x")
+    other = before if square == "Mul" else graph.constant(2.0)
+    mean = graph.add("ReduceMean", graph.add(square, before, other), axes=[-1])
+    root = graph.add("Sqrt", graph.add("Add", mean, graph.constant(1e-5)))
+    if quotient == "Div":
+        normal = graph.add("Div", before, root)
+    elif quotient == "Reciprocal":
+        normal = graph.add("Mul", before, graph.add("Reciprocal", root))
+    else:
+        normal = graph.add("Mul", before, graph.add("Div", graph.constant(1.0), root))
+    graph.add("Mul", graph.weight(4), normal)
+    assert found(graph, "layernorm") == all_outputs(graph) - {before}
+
+
+def test_a_standard_deviation_of_something_else_is_no_rms_normalization() -> None:
+    graph = Graph()
+    other = graph.add("Relu", "x")
+    mean = graph.add("ReduceMean", graph.add("Mul", other, other), axes=[-1])
     graph.add("Div", "x", graph.add("Sqrt", graph.add("Add", mean, graph.constant(1e-5))))
     assert found(graph, "layernorm") == set()
 
@@ -159,10 +193,31 @@ def test_another_function_of_erf_is_not_gelu() -> None:
     assert found(graph, "gelu") == set()
 
 
-def test_gelu_is_found_fused() -> None:
+@pytest.mark.parametrize("op_type", ["Gelu", "FastGelu", "BiasGelu", "QuickGelu"])
+def test_gelu_is_found_fused(op_type: str) -> None:
     graph = Graph()
-    graph.add("Gelu", "x")
+    graph.add(op_type, "x")
     assert found(graph, "gelu") == {"t0"}
+
+
+# "So is x·sigmoid(1.702 x), also as `QuickGelu`; x·sigmoid(x) is another function (SiLU)."
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize(("factor", "is_gelu"), [(1.702, True), (1.0, False)])
+def test_the_sigmoid_form_is_gelu_and_silu_is_not(
+    swapped: bool, factor: float, is_gelu: bool
+) -> None:
+    graph = Graph()
+    curve = graph.add("Sigmoid", graph.add("Mul", graph.constant(factor), "x"))
+    graph.add("Mul", *((curve, "x") if swapped else ("x", curve)))
+    assert found(graph, "gelu") == (all_outputs(graph) if is_gelu else set())
+
+
+def test_a_fused_silu_is_not_gelu() -> None:
+    graph = Graph()
+    graph.add("QuickGelu", "x", alpha=1.0)
+    assert found(graph, "gelu") == set()
 
 
 # Rule 3: "an Add of two activations, one of which is computed from the other through weights"
@@ -199,6 +254,13 @@ def test_arithmetic_without_weights_is_not_residual() -> None:
     assert found(graph, "residual") == set()
 
 
+@pytest.mark.parametrize("op_type", ["SkipLayerNormalization", "SkipSimplifiedLayerNormalization"])
+def test_a_fused_skip_connection_is_residual_and_layernorm(op_type: str) -> None:
+    graph = Graph()
+    graph.add(op_type, "x", linear(graph, "x"), graph.weight(4))
+    assert found(graph, "residual") == found(graph, "layernorm") == {graph.nodes[-1].output[0]}
+
+
 # Rule 4: "an Add with an operand that is an embedding"
 
 
@@ -221,6 +283,12 @@ def test_arithmetic_on_shapes_is_not_gather() -> None:
     assert found(graph, "gather") == set()
 
 
+def test_a_fused_sum_of_embeddings_is_gather() -> None:
+    graph = Graph()
+    graph.add("EmbedLayerNormalization", "ids", "", graph.weight(9, 4), graph.weight(7, 4))
+    assert found(graph, "gather") == {"t0"}
+
+
 # Rule 5: "Softmax, and each Add of a mask or of a position bias that feeds one"
 
 
@@ -239,6 +307,142 @@ def test_the_bias_of_a_classifier_before_a_softmax_is_not_a_mask() -> None:
     graph = Graph()
     softmax = graph.add("Softmax", linear(graph, "x"))
     assert found(graph, "softmax") == {softmax}
+
+
+# Rules 6 and 7: attention
+
+
+def attention(graph: Graph, *, product: str = "MatMul", mask: bool = True) -> tuple[str, str, str]:
+    """Scores, probabilities and context of x; with a scale, a mask and a guard against NaN."""
+    q, k, v = (linear(graph, "x") for _ in range(3))
+    scores = graph.add(product, q, graph.add("Transpose", k, perm=[1, 0]))
+    argument = graph.add("Div", scores, graph.constant(2.0))
+    if mask:
+        argument = graph.add("Add", argument, graph.add("Where", "x", "x", "x"))
+    softmax = graph.add("Softmax", argument)
+    guarded = graph.add("Where", graph.add("IsNaN", softmax), graph.constant(0.0), softmax)
+    return scores, softmax, graph.add(product, guarded, v)
+
+
+@pytest.mark.parametrize("product", ["MatMul", "FusedMatMul", "Einsum"])
+@pytest.mark.parametrize("mask", [False, True])
+def test_scores_and_context_are_the_products_before_and_behind_the_softmax(
+    product: str, mask: bool
+) -> None:
+    graph = Graph()
+    scores, _, context = attention(graph, product=product, mask=mask)
+    linear(graph, context)
+    assert found(graph, "attention_scores") == {scores}
+    assert found(graph, "attention_context") == {context}
+
+
+def test_a_linear_layer_beside_a_softmax_is_neither_scores_nor_context() -> None:
+    graph = Graph()
+    graph.add("MatMul", graph.add("Softmax", linear(graph, "x")), graph.weight(4, 4))
+    assert found(graph, "attention_scores") == found(graph, "attention_context") == set()
+
+
+# "An operator that does all of attention counts in 5, 6, and 7"
+
+
+@pytest.mark.parametrize("op_type", ["Attention", "MultiHeadAttention", "GroupQueryAttention"])
+@pytest.mark.parametrize("exclusion", ["softmax", "attention_scores", "attention_context"])
+def test_fused_attention_is_all_of_its_parts(op_type: str, exclusion: str) -> None:
+    graph = Graph()
+    graph.add(op_type, "x", "x", "x")
+    assert found(graph, exclusion) == {"t0"}
+
+
+# Rule 8: "the last nodes with constant weights on each way to the graph's outputs, with the `Add`
+# of their bias"
+
+
+def body(graph: Graph) -> str:
+    return graph.add("Add", "x", linear(graph, "x"))
+
+
+def test_the_classifier_is_the_last_linear_layer_and_its_bias() -> None:
+    graph = Graph()
+    dense = graph.add("Tanh", linear(graph, body(graph)))
+    product = graph.add("MatMul", dense, graph.weight(4, 4))
+    logits = graph.add("Add", product, graph.weight(4))
+    ends = [graph.add("Slice", logits, graph.constant([i], "int64")) for i in range(2)]
+    assert found(graph, "classifier", *ends) == {product, logits}
+
+
+def test_every_head_is_a_classifier() -> None:
+    graph = Graph()
+    hidden = body(graph)
+    heads = [graph.add("Gemm", hidden, graph.weight(4, 4), graph.weight(4)) for _ in range(2)]
+    average = graph.add("Div", graph.add("Add", *heads), graph.constant(2.0))
+    assert found(graph, "classifier", average) == set(heads)
+
+
+def test_a_model_that_gives_hidden_states_has_no_classifier() -> None:
+    graph = Graph()
+    hidden = graph.add("LayerNormalization", body(graph), graph.weight(4), graph.weight(4))
+    assert found(graph, "classifier", hidden) == set()
+
+
+def test_what_is_in_a_layer_is_no_classifier() -> None:
+    graph = Graph()
+    graph.add("MatMul", "x", graph.weight(4, 4), name="/bert/encoder/layer.1/output/MatMul")
+    assert found(graph, "classifier") == set()
+
+
+# Rule 9: "layer.N: all nodes in the N-th layer of every list of layers; -1 is the last. block:NAME:
+# all nodes in that module."
+
+
+def three_layers() -> Graph:
+    graph = Graph()
+    x = graph.add("Relu", "x", name="/bert/embeddings/Relu")
+    for i in range(3):
+        x = graph.add("MatMul", x, graph.weight(4, 4), name=f"/bert/layer.{i}/dense/MatMul")
+        x = graph.add("Relu", x, name=f"/bert/layer.{i}/Relu")
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs"),
+    [
+        ("layer.0", {"t1", "t2"}),
+        ("layer.-1", {"t5", "t6"}),
+        ("layer.-3", {"t1", "t2"}),
+        ("block:bert.layer.1", {"t3", "t4"}),
+        ("block:bert.layer.1.dense", {"t3"}),
+        ("block:bert.embeddings", {"t0"}),
+    ],
+)
+def test_layers_and_modules_are_found(name: str, outputs: set[str]) -> None:
+    graph = three_layers()
+    names = find_exclusions(graph.model("t6"), [name])[name]
+    assert {node.output[0] for node in graph.nodes if node.name in names} == outputs
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("layer.3", r"layer\.0 to layer\.2 \(bert\.layer\)"),
+        ("layer.-4", r"layer\.0 to layer\.2 \(bert\.layer\)"),
+        ("block:bert.layer.1.dens", r"Did you mean block:bert\.layer\.1\.dense\?"),
+        ("block:bert.encoder", r"bert\.embeddings, bert\.layer\.0, bert\.layer\.1"),
+        ("block:zzz", "There are bert"),
+    ],
+)
+def test_a_layer_or_module_that_is_not_there_is_an_error_that_lists_those_that_are(
+    name: str, hint: str
+) -> None:
+    with pytest.raises(QuantbenchError, match=hint):
+        find_exclusions(three_layers().model("t6"), [name])
+
+
+@pytest.mark.parametrize("name", ["layer.0", "block:bert"])
+def test_a_graph_that_tells_no_modules_says_so(name: str) -> None:
+    graph = Graph()
+    graph.add("Relu", "x")
+    with pytest.raises(QuantbenchError, match="do not say which module"):
+        find_exclusions(graph.model("t0"), [name])
 
 
 # Names
@@ -263,6 +467,11 @@ def test_missing_and_double_names_are_made_unique_and_good_ones_stay() -> None:
 # Exported models
 
 
+NO_ADDS = dict.fromkeys(NODE_EXCLUSIONS, 0)
+# The names of 2022.
+FIRST_FIVE = NODE_EXCLUSIONS[:5]
+
+
 def adds(model: onnx.ModelProto) -> dict[str, int]:
     """The number of Adds that each exclusion describes."""
     names = {node.name for node in model.graph.node if node.op_type == "Add"}
@@ -276,16 +485,66 @@ def test_distilbert_has_every_pattern(
     models: Models, opset: int, layernorm: int, gelu: int
 ) -> None:
     model = onnx.load(models.exported("distilbert", opset))
-    expected = {"layernorm": layernorm, "gelu": gelu, "residual": 4, "gather": 1, "softmax": 2}
-    assert adds(model) == expected
+    assert adds(model) == NO_ADDS | {
+        "layernorm": layernorm, "gelu": gelu, "residual": 4, "gather": 1, "softmax": 2,
+        "classifier": 1,
+    }  # fmt: skip
     kinds = Counter(node.op_type for node in model.graph.node)
     assert len(find_exclusions(model)["softmax"]) == 2 + kinds["Softmax"]
 
 
 def test_vit_has_no_mask_and_looks_nothing_up(models: Models) -> None:
     model = onnx.load(models.exported("vit", 11))
-    expected = {"layernorm": 10, "gelu": 2, "residual": 4, "gather": 0, "softmax": 0}
-    assert adds(model) == expected
+    assert adds(model) == NO_ADDS | {"layernorm": 10, "gelu": 2, "residual": 4}
+
+
+@pytest.mark.parametrize("opset", [11, 17, 20])
+@pytest.mark.parametrize(
+    ("kind", "classifier"),
+    [("distilbert", {"/qa_outputs/MatMul", "/qa_outputs/Add"}), ("vit", {"/classifier/Gemm"}),
+     ("bert", {"/qa_outputs/MatMul", "/qa_outputs/Add"})],
+)  # fmt: skip
+def test_attention_and_classifier_are_found_in_every_export(
+    models: Models, kind: str, classifier: set[str], opset: int
+) -> None:
+    model = with_node_names(onnx.load(models.exported(kind, opset)))
+    matches = find_exclusions(model)
+    assert matches["classifier"] == classifier
+    assert {name.rsplit("/", 1)[1] for name in matches["attention_scores"]} == {"MatMul"}
+    assert {name.rsplit("/", 1)[1] for name in matches["attention_context"]} == {"MatMul_1"}
+    assert len(matches["attention_scores"]) == len(matches["attention_context"]) == 2
+    last = find_exclusions(model, ["layer.-1"])["layer.-1"]
+    assert len(last & matches["attention_scores"]) == 1
+
+
+def test_all_patterns_are_found_in_what_the_runtime_makes_of_a_graph(
+    models: Models, tmp_path: Path
+) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "fused.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.log_severity_level = 3
+    exported = models.exported("distilbert", 11)
+    onnxruntime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])
+    model = with_node_names(onnx.load(tmp_path / "fused.onnx"))
+    kinds = {node.name: node.op_type for node in model.graph.node}
+    types = {
+        exclusion: Counter(kinds[name] for name in names)
+        for exclusion, names in find_exclusions(model).items()
+    }
+    assert types == {
+        "layernorm": {"LayerNormalization": 5},
+        "gelu": {"Gelu": 2},
+        "residual": {"Add": 4},
+        "gather": {"Add": 1},
+        "softmax": {"Add": 2, "Softmax": 2},
+        "attention_scores": {"FusedMatMul": 2},
+        "attention_context": {"MatMul": 2},
+        "classifier": {"MatMul": 1, "Add": 1},
+    }
+    assert Counter(kinds[n] for n in find_exclusions(model, ["layer.1"])["layer.1"])["Gelu"] == 1
 
 
 def rules_of_2022(model: onnx.ModelProto) -> set[str]:
@@ -334,8 +593,10 @@ def test_on_distilbert_base_the_rules_of_2022_and_ours_describe_these_adds(
     export_onnx(tmp_path / "base", auto_class, 11, [inputs("distilbert", 2, 8)], path)
     model = onnx.load(path)
     assert Counter(node.op_type for node in model.graph.node)["Add"] == 89
-    assert adds(model) == {"layernorm": 26, "gelu": 6, "residual": 12, "gather": 1, "softmax": 6}
+    assert adds(model) == NO_ADDS | {
+        "layernorm": 26, "gelu": 6, "residual": 12, "gather": 1, "softmax": 6, "classifier": 1,
+    }  # fmt: skip
     names = {node.name for node in model.graph.node if node.op_type == "Add"}
-    ours = frozenset().union(*find_exclusions(model).values()) & names
+    ours = frozenset().union(*find_exclusions(model, FIRST_FIVE).values()) & names
     assert len(ours) == 51
     assert rules_of_2022(model) == ours

@@ -12,7 +12,7 @@ import pytest
 from quantbench.core.effective import effective
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import Dynamic, Float32, IntegerType, QuantFormat, Static
-from quantbench.core.vocabulary import NODE_EXCLUSIONS, NodeExclusion, Operator
+from quantbench.core.vocabulary import NodeExclusion, Operator
 from quantbench.graph.counts import default_opset
 from quantbench.graph.digest import graph_digest
 from quantbench.protocols import Inputs, SessionOptions
@@ -66,12 +66,15 @@ def test_dynamic_add_alone_computes_what_the_export_computes(
     assert facts.nodes["Add"].quantized == 0
 
 
+OF_ADDS = ("layernorm", "gelu", "residual", "gather", "softmax")
+
+
 def test_excluding_adds_changes_nothing_in_dynamic_rows(models: Models, tmp_path: Path) -> None:
     everything, some = tmp_path / "all.onnx", tmp_path / "some.onnx"
     exported = models.exported("distilbert", 11)
     operators = ("Add", "MatMul")
     quantize_model(exported, Dynamic(operators=operators), None, everything)
-    excluding = Dynamic(operators=operators, node_exclusion=NODE_EXCLUSIONS)  # type: ignore[arg-type]
+    excluding = Dynamic(operators=operators, node_exclusion=OF_ADDS)
     facts = quantize_model(exported, excluding, None, some)
     assert everything.read_bytes() == some.read_bytes()
     assert facts.exclusion_matches["layernorm"] > 0
@@ -104,6 +107,31 @@ def test_gemm_is_counted_where_it_becomes_matmul(models: Models, tmp_path: Path)
     assert (facts.nodes["Gemm"].total, facts.nodes["Gemm"].quantized) == (1, 1)
     integer = sum(node.op_type == "MatMulInteger" for node in onnx.load(path).graph.node)
     assert integer == facts.nodes["MatMul"].quantized + facts.nodes["Gemm"].quantized
+
+
+def test_a_classifier_that_is_a_gemm_can_be_excluded(models: Models, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    scheme = Dynamic(operators=("MatMul",), node_exclusion=("classifier",))
+    facts = quantize_model(models.exported("vit", 17), scheme, None, path)
+    counts = facts.nodes["Gemm"]
+    assert (counts.total, counts.excluded, counts.quantized, counts.left) == (1, 1, 0, 1)
+    assert facts.exclusion_effects == {"classifier": 1}
+    integer = sum(node.op_type == "MatMulInteger" for node in onnx.load(path).graph.node)
+    assert integer == facts.nodes["MatMul"].quantized
+
+
+def test_a_layer_can_be_excluded_and_one_that_is_not_there_is_told(
+    models: Models, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.onnx"
+    exported = models.exported("distilbert", 11)
+    scheme = Dynamic(operators=("MatMul",), node_exclusion=("layer.-1",))
+    facts = quantize_model(exported, scheme, None, path)
+    # Each of the two layers has 8 MatMuls, of which 2 multiply two activations.
+    assert (facts.nodes["MatMul"].excluded, facts.nodes["MatMul"].quantized) == (8, 7)
+    missing = Dynamic(operators=("MatMul",), node_exclusion=("layer.2",))
+    with pytest.raises(QuantbenchError, match=r"layer\.0 to layer\.1"):
+        quantize_model(exported, missing, None, path)
 
 
 def test_dynamic_conv_has_an_integer_form(models: Models, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from quantbench.core.explanation import (
     NodeFacts,
 )
 from quantbench.core.frozen import Frozen
-from quantbench.core.quantization import Dynamic, Static
+from quantbench.core.quantization import Dynamic, Float32, Static
 
 # Operator types with an integer kernel in ONNX Runtime on the CPU, by how a file is quantized
 # (onnxruntime.quantization.registry; the selectors of the QDQ transformer).
@@ -105,7 +105,7 @@ def total(parts: Sequence[Compared]) -> Compared:
 
 
 def layer_summaries(facts: Explanation) -> tuple[LayerSummary, ...]:
-    """The error block by block; activations in no block are under `other`."""
+    """The error block by block; activations of the model itself are under `other`."""
     by_layer: dict[str, list[ActivationFacts]] = {}
     for item in facts.activations:
         by_layer.setdefault(item.layer or "other", []).append(item)
@@ -113,7 +113,6 @@ def layer_summaries(facts: Explanation) -> tuple[LayerSummary, ...]:
     summaries: list[LayerSummary] = []
     for name, items in by_layer.items():
         last = noise_part(items[-1].error)
-        is_block = name != "other"
         nodes = [node for node in facts.nodes if (node.layer or "other") == name]
         weights = [item.error for item in facts.weights if (item.layer or "other") == name]
         worst = lowest((item.name, item.error) for item in items)
@@ -122,7 +121,7 @@ def layer_summaries(facts: Explanation) -> tuple[LayerSummary, ...]:
             LayerSummary(
                 name=name,
                 output_db=sqnr_db(items[-1].error),
-                added=min(max(last - before, 0.0), 1e30) if is_block else 0.0,
+                added=min(max(last - before, 0.0), 1e30) if is_layer(name) else 0.0,
                 worst=items[-1].name if worst is None else worst[0],
                 worst_db=None if worst is None else sqnr_db(worst[1]),
                 roughest=None if rough is None else rough[0],
@@ -132,7 +131,7 @@ def layer_summaries(facts: Explanation) -> tuple[LayerSummary, ...]:
                 num_left=sum(not node.quantized for node in nodes),
             )
         )
-        before = last if is_block else before
+        before = last if is_layer(name) else before
     return tuple(summaries)
 
 
@@ -150,7 +149,7 @@ def left_in_floats(facts: Explanation) -> tuple[Left, ...]:
 def why_left(node: NodeFacts, facts: Explanation) -> str:
     """Why a node is not quantized."""
     scheme = facts.scheme
-    asked = frozenset[str](getattr(scheme, "operators", ()))
+    asked = asked_operators(facts)
     if node.op_type not in kernels(facts):
         return f"no integer kernel ({scheme.approach})"
     if node.op_type not in asked and not (node.op_type == "Gemm" and "MatMul" in asked):
@@ -162,6 +161,17 @@ def why_left(node: NodeFacts, facts: Explanation) -> str:
             return "both operands are activations (quantize_activation_matmul is false)"
         return "both operands are activations: this scheme needs a constant weight"
     return "the quantizer left it: an operand is no float tensor, or has no range"
+
+
+def is_layer(name: str) -> bool:
+    """Whether a block is one of the layers that repeat, `layer.N`, as `node_exclusion` has it."""
+    return name.startswith("layer.")
+
+
+def asked_operators(facts: Explanation) -> frozenset[str]:
+    """The operator types that were to be quantized."""
+    scheme = facts.scheme
+    return frozenset() if isinstance(scheme, Float32) else frozenset(scheme.operators)
 
 
 def kernels(facts: Explanation) -> frozenset[str]:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 from quantbench.analysis.explain_facts import (
     STATIC_KERNELS,
+    asked_operators,
     conversion_us,
+    is_layer,
     kernels_us,
     layer_summaries,
     noise_part,
@@ -93,7 +95,7 @@ def r3_no_integer_kernel(facts: Explanation) -> Finding | None:
     if not pairs or facts.optimization_level < FUSING_LEVEL:
         return None
     makers = sorted({pair.made_by for pair in pairs})
-    asked = sorted(set(makers) & set(getattr(facts.scheme, "operators", ())))
+    asked = sorted(set(makers) & asked_operators(facts))
     return Finding(
         rule="R3",
         what="values are rounded and then computed with as floats, by operators that have no "
@@ -124,7 +126,7 @@ def r4_int8_not_fused(facts: Explanation) -> Finding | None:
 
 def r5_one_carries_most(facts: Explanation) -> Finding | None:
     """R5: one block adds most of the error."""
-    blocks = [item for item in layer_summaries(facts) if item.name != "other"]
+    blocks = [item for item in layer_summaries(facts) if is_layer(item.name)]
     added = sum(item.added for item in blocks)
     if len(blocks) < 3 or not added or _is_good(facts):
         return None
@@ -143,13 +145,14 @@ def r5_one_carries_most(facts: Explanation) -> Finding | None:
 
 def r6_channels_differ(facts: Explanation) -> Finding | None:
     """R6: with one scale per tensor, weights whose channels differ in range lose bits."""
-    if getattr(facts.scheme, "per_channel", True):
+    scheme = facts.scheme
+    if not isinstance(scheme, Dynamic | Static) or scheme.per_channel:
         return None
     uneven = [item for item in facts.weights if not item.per_channel and _is_uneven(item)]
     if not uneven:
         return None
     worst = max(uneven, key=lambda item: item.num_coarse / item.num_channels)
-    needs = facts.opset < 13 and isinstance(facts.scheme, Static)
+    needs = facts.opset < 13 and isinstance(scheme, Static)
     return Finding(
         rule="R6",
         what="the channels of some weights differ so much in range that one scale is too coarse "
@@ -195,7 +198,7 @@ def r8_nothing_quantized(facts: Explanation) -> Finding | None:
     """R8: the file computes as the float model does."""
     if any(node.quantized for node in facts.nodes):
         return None
-    asked = ", ".join(getattr(facts.scheme, "operators", ())) or "MatMul"
+    asked = ", ".join(sorted(asked_operators(facts))) or "nothing"
     return Finding(
         rule="R8",
         what="nothing that computes was quantized",
@@ -230,9 +233,9 @@ def r10_saturates(facts: Explanation) -> Finding | None:
     scheme = facts.scheme
     if facts.vnni or not facts.is_x86 or not isinstance(scheme, Dynamic | Static):
         return None
-    if _asked(facts, "reduce_range", False) or _asked(facts, "weight_type", "int8") != "int8":
+    if scheme.reduce_range or scheme.weight_type != "int8":
         return None
-    if isinstance(scheme, Static) and _asked(facts, "activation_type", "int8") != "uint8":
+    if isinstance(scheme, Static) and scheme.activation_type != "uint8":
         return None
     return Finding(
         rule="R10",
@@ -306,16 +309,9 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _asked(facts: Explanation, name: str, otherwise: object) -> object:
-    """A field of the scheme, for schemes that have it."""
-    return getattr(facts.scheme, name, otherwise)
-
-
 def _is_held_up(pair: IdlePairs, facts: Explanation) -> bool:
     """Whether a pair would go into an integer kernel if activations were uint8."""
-    is_int8 = (
-        isinstance(facts.scheme, Static) and _asked(facts, "activation_type", "int8") == "int8"
-    )
+    is_int8 = isinstance(facts.scheme, Static) and facts.scheme.activation_type == "int8"
     ends = {pair.made_by, *pair.read_by.split(", ")}
     return is_int8 and facts.is_x86 and bool(ends & STATIC_KERNELS)
 

@@ -138,7 +138,12 @@ class SweepConfig(Frozen):
         ("MatMul",), min_length=1, description="ONNX operator types to quantize."
     )
     node_exclusion: Annotated[tuple[NodeExclusion, ...], EachOnce] = Field(
-        (), description="Parts of the model whose nodes stay in floating point."
+        (),
+        description=(
+            "Parts of the model whose nodes stay in floating point: layernorm, gelu, residual, "
+            "gather, softmax, attention_scores, attention_context, classifier, layer.N (from 0, "
+            "or negative from the end), block:NAME (a module's dotted name)."
+        ),
     )
     per_channel: bool = Field(
         False, description="One weight scale per output channel. Static: from opset 13."

@@ -22,12 +22,12 @@ from quantbench.core.quantization import (
 )
 from quantbench.core.vocabulary import (
     DYNAMIC_OPERATORS,
-    EXCLUSION_OPERATORS,
     MASK_FREE_OPERATORS,
     PER_CHANNEL_OPERATORS,
     SMOOTHED_OPERATORS,
     WEIGHT_ONLY_OPERATORS,
     WEIGHT_OPERATORS,
+    exclusion_operators,
 )
 
 # The value of a parameter that does nothing, where it is not its default.
@@ -51,7 +51,7 @@ def effective(asked: Float32 | Scheme) -> tuple[Float32 | Scheme, list[Inert]]:
     ]
     acting: list[str] = []
     for name in _sorted(asked.node_exclusion):
-        if EXCLUSION_OPERATORS[name] & set(operators):
+        if exclusion_operators(name) & set(operators):
             acting.append(name)
         else:
             reason = f"none of its nodes is of a type that is quantized here ({_join(operators)})"

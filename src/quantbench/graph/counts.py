@@ -10,6 +10,12 @@ import onnx
 from quantbench.core.results import NodeCounts
 from quantbench.core.vocabulary import NodeExclusion
 
+# What ONNX Runtime's quantizers append to the name of a node when they write its integer form:
+# QOperator forms, and those of a Gemm that was split into MatMul and Add.
+_INTEGER_FORMS = ("_quant", "_MatMul_quant")
+# Weight-only forms take the place of a node, whatever they are called: its output stays.
+_WEIGHT_ONLY = frozenset({"MatMulNBits", "GatherBlockQuantized"})
+
 # Which inputs carry the data that is quantized; the others are shapes, indices, conditions.
 _DATA_INPUTS: dict[str, tuple[int, ...]] = {
     "Where": (1, 2),
@@ -45,8 +51,8 @@ def node_counts(
 
     Returns:
         By operator type, sorted. A node counts as quantized when its integer form is in the
-        file (dynamic), or when it is not excluded and its data come from DequantizeLinear
-        (static).
+        file (dynamic, static QOperator, weight-only), or when it is not excluded and its data
+        come from DequantizeLinear (static QDQ).
     """
     asked = set(operators)
     matched = frozenset[str]().union(*exclusions.values())
@@ -89,11 +95,16 @@ def quantized_names(
     }
     after = {node.name: node for node in quantized.graph.node}
     before = {node.name: node for node in exported.graph.node}
-    really: set[str] = set()
+    replaced = {n.output[0] for n in quantized.graph.node if n.op_type in _WEIGHT_ONLY}
+    really = {
+        name
+        for name, node in before.items()
+        if node.output[0] in replaced or any(f"{name}{form}" in after for form in _INTEGER_FORMS)
+    }
+    # In a file with integer forms, DequantizeLinear leads back to floating point.
+    is_qdq = not really
     for name, node in before.items():
-        # The names that the QOperator quantizer gives to integer forms; Gemm is split first.
-        if f"{name}_quant" in after or f"{name}_MatMul_quant" in after:
-            really.add(name)
+        if name in really:
             continue
         kept = after.get(name)
         if kept is None or node.op_type not in asked or name in excluded:
@@ -101,8 +112,9 @@ def quantized_names(
         data = [kept.input[i] for i in _DATA_INPUTS.get(node.op_type, (0,)) if i < len(kept.input)]
         if node.op_type == "Concat":
             data = list(kept.input)
-        # The dynamic quantizer lets Gather and Transpose work on the quantized tensor itself.
+        # QOperator lets Gather, Transpose and Reshape work on the quantized tensor itself.
         moves_quantized = bool(kept.output) and kept.output[0] == f"{node.output[0]}_quantized"
-        if moves_quantized or (data and all(item in dequantized for item in data)):
+        reads_qdq = is_qdq and data and all(item in dequantized for item in data)
+        if moves_quantized or reads_qdq:
             really.add(name)
     return really

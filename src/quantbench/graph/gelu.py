@@ -1,4 +1,4 @@
-"""Finding GELU by evaluating the arithmetic around every `Erf` and `Tanh`.
+"""Finding GELU by evaluating the arithmetic around every `Erf`, `Tanh` and `Sigmoid`.
 
 Exporters arrange the same formula in a dozen ways (x·0.5·(1 + erf), x·(0.5·(1 + erf)), x³ as `Pow`
 or as products, multiplied constants); instead of listing them, the small expression is computed
@@ -32,28 +32,38 @@ _BINARY: dict[str, Callable[[Values, Values], Any]] = {
 _UNARY: dict[str, Callable[[Values], Any]] = {
     "Erf": np.vectorize(math.erf),
     "Tanh": np.tanh,
+    "Sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
     "Neg": np.negative,
 }
+_CURVES = frozenset({"Erf", "Tanh", "Sigmoid"})
 # Steps from x to the curve (tanh with x³ as products has 5), and from the curve to the result.
 _BEFORE = 6
 _AFTER = 4
 _X: Values = np.array([-3.0, -1.7, -0.8, -0.3, 0.4, 1.1, 1.9, 2.6])
 _GELU: Values = np.array([x * 0.5 * (1.0 + math.erf(x / math.sqrt(2.0))) for x in _X])
-# The tanh approximation is within 5e-4; x·sigmoid(1.702 x) is 2e-2 away.
+# The sigmoid form is up to 2e-2 away; the tanh approximation is within 5e-4.
+_QUICK_FACTOR = 1.702
+_QUICK_GELU: Values = _X / (1.0 + np.exp(-_QUICK_FACTOR * _X))
 _TOLERANCE = 2e-3
 
 
 def gelu_nodes(flow: Dataflow) -> Iterator[onnx.NodeProto]:
     """The nodes of every GELU in the graph, fused or spelled out; rule 2 of `patterns`."""
     for node in flow.nodes:
-        if node.op_type in _FUSED:
+        if node.op_type in _FUSED or _is_quick_gelu(node):
             yield node
-        elif node.op_type in ("Erf", "Tanh"):
+        elif node.op_type in _CURVES:
             yield from _around(flow, node)
 
 
+def _is_quick_gelu(node: onnx.NodeProto) -> bool:
+    """ONNX Runtime's QuickGelu is x·sigmoid(alpha·x): with alpha 1 it is SiLU, another function."""
+    alphas = [item.f for item in node.attribute if item.name == "alpha"] or [_QUICK_FACTOR]
+    return node.op_type == "QuickGelu" and math.isclose(alphas[0], _QUICK_FACTOR, rel_tol=1e-3)
+
+
 def _around(flow: Dataflow, curve: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    """The nodes of the GELUs that use this `Erf` or `Tanh`."""
+    """The nodes of the GELUs that use this curve."""
     outputs = [node.output[0] for node in _forward(flow, curve)]
     for x in _backward(flow, curve):
         found: dict[str, onnx.NodeProto] = {}
@@ -68,7 +78,10 @@ def _around(flow: Dataflow, curve: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
 
 
 def _is_gelu(value: Values) -> bool:
-    return bool(np.allclose(np.broadcast_to(value, _X.shape), _GELU, rtol=0.0, atol=_TOLERANCE))
+    found = np.broadcast_to(value, _X.shape)
+    return any(
+        np.allclose(found, wanted, rtol=0.0, atol=_TOLERANCE) for wanted in (_GELU, _QUICK_GELU)
+    )
 
 
 def _forward(flow: Dataflow, curve: onnx.NodeProto) -> list[onnx.NodeProto]:

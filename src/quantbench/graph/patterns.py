@@ -3,37 +3,57 @@
 The rules, in any exporter's graph, whatever the order of nodes and operands and the names, seen
 through `Identity` and `Cast`, with all consumers of a tensor looked at:
 
-1. layernorm: `LayerNormalization`, `SkipLayerNormalization`, or all nodes of
-   d = x - mean(x); d / sqrt(mean(d·d) + eps) · scale + bias, with the square as `Pow` or `Mul`,
-   the quotient as `Div` or `Reciprocal` and `Mul`; scale and bias may be missing.
+1. layernorm: `LayerNormalization`, `SkipLayerNormalization`, `EmbedLayerNormalization`, or all
+   nodes of d = x - mean(x); d / sqrt(mean(d·d) + eps) · scale + bias, with the square as `Pow` or
+   `Mul`, the quotient as `Div`, or `Reciprocal` (or 1 / root) and `Mul`; scale and bias may be
+   missing. RMS normalization, which subtracts no mean, counts as well, spelled out or as
+   `RMSNormalization`, `SimplifiedLayerNormalization`, `SkipSimplifiedLayerNormalization`.
 2. gelu: `Gelu`, `FastGelu`, `BiasGelu`, or all nodes that compute x·(1 + erf(x/√2))/2 or its tanh
-   approximation from x, in any arrangement: the arithmetic is evaluated and compared.
+   approximation from x, in any arrangement: the arithmetic is evaluated and compared. So is
+   x·sigmoid(1.702 x), also as `QuickGelu`; x·sigmoid(x) is another function (SiLU).
 3. residual: an `Add` of two activations, one of which is computed from the other through weights
    (`MatMul`, `Gemm`, `Conv`, `Attention`): a skip connection. Adding a bias is not one, and what
    feeds a softmax is not: masks are computed once and also reach the scores of later layers.
+   `SkipLayerNormalization` and `SkipSimplifiedLayerNormalization` hold one.
 4. gather: an `Add` with an operand that is an embedding: looked up by `Gather` in a constant
    table of floats, possibly scaled, or a sum of such. A skip connection is not one, nor is
    arithmetic on shapes, nor a position table that is added without being looked up (ViT).
+   `EmbedLayerNormalization` holds such sums.
 5. softmax: `Softmax`, and each `Add` of a mask or of a position bias that feeds one, directly or
    through `Reshape` and other such `Add`s. A bias (a constant of rank 1) is not a mask.
+6. attention_scores: the product of two activations (`MatMul`, `FusedMatMul`, `Einsum`) that feeds
+   a softmax, with scale, mask and changes of shape between. A linear layer before a softmax is
+   none: its weights are constant.
+7. attention_context: the product of two activations, one of which is what a softmax made, with
+   dropout, head masks and changes of shape between.
+8. classifier: the last nodes with constant weights on each way to the graph's outputs, with the
+   `Add` of their bias. Ways end at layers, skip connections and attention: a model that gives its
+   hidden states has no classifier. Only the last linear layer counts, so a pooler is none where a
+   classifier follows; without one, it is the last. (`block:bert.pooler` names it for sure.)
+9. layer.N: all nodes in the N-th layer of every list of layers, as `layers` finds it; -1 is the
+   last. block:NAME: all nodes in that module.
 
-Not recognised: RMS normalization (it subtracts no mean), x·sigmoid(1.702 x), projection
-shortcuts (neither operand is computed from the other).
+An operator that does all of attention (`Attention`, `MultiHeadAttention`, …) counts in 5, 6, and 7:
+it cannot be left alone in part.
+
+Not recognised: projection shortcuts (neither operand is computed from the other).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
-import numpy as np
 import onnx
 
-from quantbench.core.vocabulary import NodeExclusion
-from quantbench.graph.dataflow import Dataflow, dataflow
+from quantbench.core.vocabulary import NODE_EXCLUSIONS, NodeExclusion
+from quantbench.graph.attention import context_nodes, score_nodes, softmax_nodes
+from quantbench.graph.dataflow import dataflow
 from quantbench.graph.gelu import gelu_nodes
-
-_FUSED_LAYERNORM = frozenset({"LayerNormalization", "SkipLayerNormalization"})
-_WEIGHTED = frozenset({"MatMul", "Gemm", "Conv", "Attention", "MultiHeadAttention"})
+from quantbench.graph.head import classifier_nodes
+from quantbench.graph.layers import find_blocks
+from quantbench.graph.named_parts import named_nodes
+from quantbench.graph.norms import normalization_nodes
+from quantbench.graph.sums import embedding_sum_nodes, residual_nodes
 
 
 def with_node_names(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -56,178 +76,41 @@ def with_node_names(model: onnx.ModelProto) -> onnx.ModelProto:
     return named
 
 
-def find_exclusions(model: onnx.ModelProto) -> dict[NodeExclusion, frozenset[str]]:
-    """Find the nodes of every exclusion in the main graph of a model.
+def find_exclusions(
+    model: onnx.ModelProto, wanted: Iterable[NodeExclusion] = NODE_EXCLUSIONS
+) -> dict[NodeExclusion, frozenset[str]]:
+    """Find the nodes of exclusions in the main graph of a model.
 
     Args:
         model: with unique node names, as `with_node_names` makes them.
+        wanted: the exclusions to find; those that mean the same in every model by default.
 
     Returns:
-        The names of the nodes that belong to each exclusion, empty where nothing does.
+        The names of the nodes that belong to each, empty where a known pattern is not there.
 
     Raises:
         ValueError: node names are missing or not unique.
+        QuantbenchError: the model has no such layer or block; the message lists those it has.
     """
     names = [node.name for node in model.graph.node]
     if "" in names or len(set(names)) < len(names):
         raise ValueError("node names must be unique: use with_node_names first")
     flow = dataflow(model)
-    found: dict[NodeExclusion, Iterator[onnx.NodeProto]] = {
-        "layernorm": _layernorm(flow),
-        "gelu": gelu_nodes(flow),
-        "residual": _residual(flow),
-        "gather": _gather(flow),
-        "softmax": _softmax(flow),
+    blocks = find_blocks(model)
+    outputs = [value.name for value in model.graph.output]
+    rules: dict[str, Callable[[], Iterator[onnx.NodeProto]]] = {
+        "layernorm": lambda: normalization_nodes(flow),
+        "gelu": lambda: gelu_nodes(flow),
+        "residual": lambda: residual_nodes(flow),
+        "gather": lambda: embedding_sum_nodes(flow),
+        "softmax": lambda: softmax_nodes(flow),
+        "attention_scores": lambda: score_nodes(flow),
+        "attention_context": lambda: context_nodes(flow),
+        "classifier": lambda: classifier_nodes(flow, outputs, blocks),
     }
-    return {name: frozenset(node.name for node in nodes) for name, nodes in found.items()}
-
-
-def matched_names(
-    matches: Mapping[NodeExclusion, frozenset[str]], wanted: tuple[NodeExclusion, ...]
-) -> frozenset[str]:
-    """The nodes that any of the wanted exclusions describes."""
-    return frozenset().union(*(matches[name] for name in wanted))
-
-
-def _layernorm(flow: Dataflow) -> Iterator[onnx.NodeProto]:
-    for node in flow.nodes:
-        if node.op_type in _FUSED_LAYERNORM:
-            yield node
-        elif node.op_type == "ReduceMean":
-            yield from _layernorm_at(flow, node)
-
-
-def _layernorm_at(flow: Dataflow, mean: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    """The nodes of the layer normalizations that subtract this mean."""
-    data = flow.inputs(mean)[0]
-    centered = [node for node in flow.consumers(mean.output[0], "Sub") if data in flow.inputs(node)]
-    deviations = {node.output[0] for node in centered}
-    for variance, square in _variances(flow, deviations):
-        for epsilon in flow.consumers(variance.output[0], "Add"):
-            if not any(flow.is_constant(name) for name in flow.inputs(epsilon)):
-                continue
-            for root in flow.consumers(epsilon.output[0], "Sqrt"):
-                for chain in _quotients(flow, deviations, root):
-                    yield from (mean, *centered, square, variance, epsilon, root, *chain)
-                    yield from _scale_and_bias(flow, chain[-1])
-
-
-def _variances(
-    flow: Dataflow, deviations: set[str]
-) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto]]:
-    """Means of squared deviations: pairs of the mean and the square."""
-    squares = {
-        node.output[0]: node
-        for name in deviations
-        for node in flow.consumers(name)
-        if (node.op_type == "Pow" and flow.scalar(flow.inputs(node)[1]) == 2.0)
-        or (node.op_type == "Mul" and set(flow.inputs(node)) <= deviations)
+    return {
+        name: frozenset(node.name for node in rules[name]())
+        if name in rules
+        else named_nodes(blocks, name)
+        for name in wanted
     }
-    for name, square in squares.items():
-        for mean in flow.consumers(name, "ReduceMean"):
-            yield mean, square
-
-
-def _quotients(
-    flow: Dataflow, deviations: set[str], root: onnx.NodeProto
-) -> Iterator[tuple[onnx.NodeProto, ...]]:
-    """Deviation / root: one `Div`, or `Reciprocal` and `Mul`."""
-    for node in flow.consumers(root.output[0]):
-        if node.op_type == "Div" and flow.inputs(node)[0] in deviations:
-            yield (node,)
-        elif node.op_type == "Reciprocal":
-            for product in flow.consumers(node.output[0], "Mul"):
-                if deviations & set(flow.inputs(product)):
-                    yield (node, product)
-
-
-def _scale_and_bias(flow: Dataflow, normalized: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    front = [normalized]
-    for op_type in ("Mul", "Add"):
-        users = [
-            user
-            for node in front
-            for user in flow.consumers(node.output[0], op_type)
-            if any(flow.is_constant(name) for name in flow.inputs(user))
-        ]
-        yield from users
-        # Without a scale, the bias is added to the normalized tensor itself.
-        front = users or front
-
-
-def _residual(flow: Dataflow) -> Iterator[onnx.NodeProto]:
-    masks = {node.name for node in _softmax(flow)}
-    return (
-        node for node in flow.nodes if node.name not in masks and _is_skip_connection(flow, node)
-    )
-
-
-def _is_skip_connection(flow: Dataflow, node: onnx.NodeProto) -> bool:
-    if node.op_type != "Add" or any(flow.is_constant(name) for name in flow.inputs(node)):
-        return False
-    left, right = flow.inputs(node)
-    return _computed_from(flow, left, right) or _computed_from(flow, right, left)
-
-
-def _computed_from(flow: Dataflow, name: str, source: str) -> bool:
-    """Whether the values of a tensor come from those of `source`, through weights."""
-    pending, seen = [(name, False)], {(name, False)}
-    while pending:
-        tensor, weighted = pending.pop()
-        if tensor == source and weighted:
-            return True
-        node = flow.producer(tensor)
-        if node is None:
-            continue
-        through = weighted or node.op_type in _WEIGHTED
-        for state in ((previous, through) for previous in flow.value_inputs(node)):
-            if state not in seen:
-                seen.add(state)
-                pending.append(state)
-    return False
-
-
-def _gather(flow: Dataflow) -> Iterator[onnx.NodeProto]:
-    embeddings: set[str] = set()
-    for node in flow.nodes:
-        inputs = flow.inputs(node)
-        if node.op_type == "Gather" and _is_embedding_table(flow.array(inputs[0])):
-            embeddings.add(node.output[0])
-        elif node.op_type in ("Mul", "Div") and embeddings & set(inputs):
-            if any(flow.scalar(name) is not None for name in inputs):
-                embeddings.add(node.output[0])
-        elif (
-            node.op_type == "Add"
-            and embeddings & set(inputs)
-            and not _is_skip_connection(flow, node)
-        ):
-            embeddings.add(node.output[0])
-            yield node
-
-
-def _is_embedding_table(table: np.ndarray | None) -> bool:
-    return table is not None and table.ndim == 2 and np.issubdtype(table.dtype, np.floating)
-
-
-def _softmax(flow: Dataflow) -> Iterator[onnx.NodeProto]:
-    seen: set[str] = set()
-    for softmax in flow.nodes:
-        if softmax.op_type != "Softmax":
-            continue
-        yield softmax
-        pending = [flow.inputs(softmax)[0]]
-        while pending:
-            node = flow.producer(pending.pop())
-            if node is None or node.name in seen:
-                continue
-            if node.op_type == "Add" and _adds_mask(flow, node):
-                seen.add(node.name)
-                yield node
-                pending.extend(flow.inputs(node))
-            elif node.op_type == "Reshape":
-                pending.append(flow.inputs(node)[0])
-
-
-def _adds_mask(flow: Dataflow, node: onnx.NodeProto) -> bool:
-    arrays = (flow.array(name) for name in flow.inputs(node))
-    return all(array is None or array.ndim > 1 for array in arrays)

@@ -13,8 +13,10 @@ from quantbench.core.errors import QuantbenchError
 from quantbench.core.explanation import ActivationFacts, Explanation, Profile
 from quantbench.core.plan import Cell
 from quantbench.core.quantization import Float32, Quantization
+from quantbench.core.vocabulary import NODE_EXCLUSIONS
 from quantbench.graph.counts import default_opset, op_type_counts, quantized_names
-from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
+from quantbench.graph.layers import components, find_blocks, layer_index
+from quantbench.graph.patterns import find_exclusions, with_node_names
 from quantbench.protocols import Inputs
 from quantbench.runtimes.ort import open_session
 from quantbench.stages import profile
@@ -24,7 +26,6 @@ from quantbench.stages.activations import (
     compare_outputs,
 )
 from quantbench.stages.explain_graph import computing_nodes, idle_pairs, softmax_inputs
-from quantbench.stages.explain_layers import layers_of
 from quantbench.stages.explain_weights import compare_weights
 
 
@@ -69,9 +70,10 @@ def explain_file(
     if isinstance(files.scheme, Float32):
         raise QuantbenchError("nothing was quantized in this file: there is nothing to compare")
     exact, quantized = with_node_names(onnx.load(files.exact)), onnx.load(files.quantized)
-    patterns = find_exclusions(exact)
-    excluded = matched_names(patterns, files.scheme.node_exclusion)
-    layers = layers_of(exact)
+    asked = files.scheme.node_exclusion
+    patterns = find_exclusions(exact, dict.fromkeys((*NODE_EXCLUSIONS, *asked)))
+    excluded = frozenset[str]().union(*(patterns[name] for name in asked))
+    layers = _layers(exact)
     with tempfile.TemporaryDirectory(prefix="quantbench-explain-") as name:
         folder = Path(name)
         activations = compare_activations(
@@ -109,7 +111,7 @@ def explain_file(
             activations.float_names,
             really,
             patterns,
-            files.scheme.node_exclusion,
+            asked,
             layers,
         ),
         idle_pairs=idle_pairs(executed),
@@ -154,6 +156,19 @@ def _facts(
         )
         for name, tensor in tensors.items()
     )
+
+
+def _layers(model: onnx.ModelProto) -> dict[str, str]:
+    """What a node is listed under: `layer.N`, or else the two outermost modules that it is in."""
+    found: dict[str, str] = {}
+    for name, block in find_blocks(model).items():
+        number = layer_index(block)
+        outer = ".".join(components(block)[:2])
+        if number is not None:
+            found[name] = f"layer.{number}"
+        elif outer:
+            found[name] = outer
+    return found
 
 
 def _mean(values: list[float]) -> float:

@@ -14,9 +14,9 @@ import onnx
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import Dynamic, Scheme, Static, WeightOnly
 from quantbench.core.results import NodeCounts
-from quantbench.graph.counts import node_counts
+from quantbench.graph.counts import node_counts, op_type_counts
 from quantbench.graph.matmuls import activation_matmuls
-from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
+from quantbench.graph.patterns import find_exclusions, with_node_names
 from quantbench.stages.quantizers import dynamic, static, weight_only
 from quantbench.stages.quantizers.files import Files
 
@@ -55,15 +55,21 @@ def quantize_model(
     if isinstance(scheme, Static) != (ranges is not None):
         raise QuantbenchError("static quantization needs the ranges of a calibration, others none")
     model = with_node_names(onnx.load(exported))
-    found = find_exclusions(model)
-    wanted = {name: found[name] for name in scheme.node_exclusion}
+    wanted = find_exclusions(model, scheme.node_exclusion)
+    operators = set(scheme.operators)
     kept = _kept(model, scheme)
+    matched = frozenset[str]().union(*wanted.values())
+    excluded = sorted(matched | kept)
+    if isinstance(scheme, Dynamic) and "MatMul" in operators and "Gemm" in op_type_counts(model):
+        # The quantizer first makes MatMul and Add of each Gemm: it is asked for with MatMul, and
+        # excluded under the name that its MatMul is given.
+        operators.add("Gemm")
+        excluded += sorted(f"{name}_MatMul" for name in matched)
     in_question = {
         node.name
         for node in model.graph.node
-        if node.op_type in scheme.operators and node.name not in kept
+        if node.op_type in operators and node.name not in kept
     }
-    excluded = sorted(matched_names(found, scheme.node_exclusion) | kept)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".quantize-") as folder:
         # Shape inference writes beside its input, hence a copy of our own.
         source, target = Path(folder) / "named.onnx", Path(folder) / "quantized.onnx"
@@ -79,7 +85,7 @@ def quantize_model(
         quantized = onnx.load(target)
         target.replace(output)
     return QuantizeFacts(
-        nodes=node_counts(model, quantized, wanted, scheme.operators),
+        nodes=node_counts(model, quantized, wanted, operators),
         exclusion_matches={name: len(names) for name, names in wanted.items()},
         exclusion_effects={name: len(names & in_question) for name, names in wanted.items()},
     )
