@@ -19,8 +19,9 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.frozen import content_key
@@ -213,7 +214,7 @@ def remove_half_written(folder: Path) -> None:
             path.unlink()
 
 
-def open_ordinary(path: Path) -> BinaryIO:
+def open_ordinary(path: Path) -> BufferedReader:
     """Open a file to be read, without ever waiting for someone who writes it.
 
     Raises:
@@ -223,7 +224,7 @@ def open_ordinary(path: Path) -> BinaryIO:
     if not stat.S_ISREG(path.stat().st_mode):
         raise NotOrdinaryError(errno.EINVAL, "it is no ordinary file", str(path))
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # in case it was replaced just now
-    return os.fdopen(handle, "rb")
+    return open(handle, "rb")  # noqa: PTH123 - the handle is open
 
 
 def read_ordinary(path: Path) -> bytes:

@@ -10,8 +10,9 @@ import onnx
 import pytest
 
 from quantbench.core.calibration import Calibration
+from quantbench.core.effective import effective
 from quantbench.core.errors import QuantbenchError
-from quantbench.core.quantization import Dynamic, Float32, Static, effective
+from quantbench.core.quantization import Dynamic, Float32, IntegerType, QuantFormat, Static
 from quantbench.core.vocabulary import NodeExclusion, Operator
 from quantbench.graph.counts import default_opset
 from quantbench.graph.digest import graph_digest
@@ -159,19 +160,42 @@ def test_an_operator_without_a_kernel_is_refused_with_a_hint(tmp_path: Path) -> 
 # Static
 
 
-def test_static_is_qdq_with_int8_on_both_sides(
-    models: Models, ranges: Ranges, tmp_path: Path
+@pytest.mark.parametrize("activations", ["int8", "uint8"])
+@pytest.mark.parametrize("weights", ["int8", "uint8"])
+def test_qdq_has_the_types_that_were_asked_for(
+    models: Models,
+    ranges: Ranges,
+    tmp_path: Path,
+    activations: IntegerType,
+    weights: IntegerType,
 ) -> None:
     path = tmp_path / "model.onnx"
-    scheme = Static(operators=("MatMul",))
-    facts = quantized(models, "distilbert", 17, scheme, ranges, path)
+    scheme = Static(operators=("MatMul",), activation_type=activations, weight_type=weights)
+    quantized(models, "distilbert", 17, scheme, ranges, path)
     model = onnx.load(path)
-    counts = facts.nodes["MatMul"]
-    assert (counts.total, counts.quantized, counts.left) == (17, 17, 0)
     stored = {item.name: item.data_type for item in model.graph.initializer}
-    pairs = [node for node in model.graph.node if node.op_type.endswith("QuantizeLinear")]
-    assert {stored[node.input[2]] for node in pairs} == {onnx.TensorProto.INT8}
+    found: dict[bool, set[int]] = {True: set(), False: set()}
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            found[node.input[0] in stored].add(stored[node.input[2]])
+    kinds = {"int8": onnx.TensorProto.INT8, "uint8": onnx.TensorProto.UINT8}
+    assert found == {True: {kinds[weights]}, False: {kinds[activations]}}
     assert default_opset(model) == 17
+
+
+@pytest.mark.parametrize("quant_format", ["QDQ", "QOperator"])
+def test_matmuls_of_two_activations_are_quantized_only_on_purpose(
+    models: Models, ranges: Ranges, tmp_path: Path, quant_format: QuantFormat
+) -> None:
+    path = tmp_path / "model.onnx"
+    for on_purpose, expected in ((False, (17, 13, 4)), (True, (17, 17, 0))):
+        scheme = Static(
+            operators=("MatMul",),
+            quant_format=quant_format,
+            quantize_activation_matmul=on_purpose,
+        )
+        counts = quantized(models, "distilbert", 17, scheme, ranges, path).nodes["MatMul"]
+        assert (counts.total, counts.quantized, counts.left) == expected
 
 
 def test_excluded_nodes_stay_as_they_are_in_static_rows(
@@ -213,7 +237,7 @@ def test_static_needs_ranges_and_dynamic_takes_none(models: Models, tmp_path: Pa
     exported, path = models.exported("vit", 17), tmp_path / "model.onnx"
     with pytest.raises(QuantbenchError, match="needs the ranges"):
         quantize_model(exported, Static(operators=("MatMul",)), None, path)
-    with pytest.raises(QuantbenchError, match="give none"):
+    with pytest.raises(QuantbenchError, match="others none"):
         quantize_model(exported, Dynamic(operators=("MatMul",)), tmp_path / "r.json", path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from quantbench.core.quantization import Dynamic, Float32, Inert, Static
+from quantbench.core.quantization import Dynamic, Float32, Inert, Scheme
 from quantbench.core.results import ArmResult, Artifact, NodeCounts
 
 
@@ -37,9 +37,7 @@ def idle_in_graph(result: ArmResult | None) -> list[Inert]:
     return inert
 
 
-def _idle_operator(
-    scheme: Dynamic | Static, operator: str, nodes: Mapping[str, NodeCounts]
-) -> str | None:
+def _idle_operator(scheme: Scheme, operator: str, nodes: Mapping[str, NodeCounts]) -> str | None:
     """Why no node of a type was quantized; None if one was."""
     # The dynamic quantizer turns Gemm into MatMul: asking for the one means both.
     both = isinstance(scheme, Dynamic) and operator == "MatMul"

@@ -6,14 +6,20 @@ JSON Schema, so an editor shows them. Reading and checking a config is in `confi
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, JsonValue
 
 from quantbench.core.calibration import Calibration
 from quantbench.core.frozen import Frozen
 from quantbench.core.printable import shortened
-from quantbench.core.quantization import Dynamic, Static
+from quantbench.core.quantization import (
+    SCHEMES,
+    Blocks,
+    IntegerType,
+    QuantFormat,
+    Scheme,
+)
 from quantbench.core.vocabulary import NodeExclusion, Operator
 
 Value = TypeVar("Value")
@@ -81,6 +87,13 @@ class FrameworkArgs(Frozen):
     optimization_level: Literal[0, 1, 2, 99] = Field(
         99, description="ONNX Runtime graph optimization: 0 none, 1 basic, 2 extended, 99 all."
     )
+    optimize_before_quantization: bool = Field(
+        False,
+        description="Fuse attention, GELU and layer normalization before quantizing.",
+    )
+    exporter: Literal["torchscript", "dynamo"] | None = Field(
+        None, description="PyTorch's exporter; chosen by the opset when left out."
+    )
 
 
 class TimeBenchmarkArgs(Frozen):
@@ -113,11 +126,12 @@ class SweepConfig(Frozen):
     metrics: Annotated[tuple[str, ...], EachOnce] | None = Field(
         None, min_length=1, description="Metrics to report; all of the task's when left out."
     )
-    quantization_approach: Literal["dynamic", "static"] = Field(
+    quantization_approach: Literal["dynamic", "static", "weight_only"] = Field(
         "dynamic",
         description=(
-            "dynamic: activation scales found at run time (uint8). "
-            "static: activation scales from calibration (int8, QDQ)."
+            "dynamic: weights in 8 bits, activation scales found at run time. "
+            "static: weights and activations in 8 bits, activation scales from calibration. "
+            "weight_only: weights in 4 or 8 bits, activations in floating point."
         ),
     )
     operators_to_quantize: Annotated[tuple[Operator, ...], EachOnce] = Field(
@@ -131,9 +145,61 @@ class SweepConfig(Frozen):
             "or negative from the end), block:NAME (a module's dotted name)."
         ),
     )
-    per_channel: bool = Field(False, description="One weight scale per output channel.")
+    per_channel: bool = Field(
+        False, description="One weight scale per output channel. Static: from opset 13."
+    )
+    quant_format: QuantFormat = Field(
+        "QDQ",
+        description=(
+            "Static. QDQ: float operators between QuantizeLinear and DequantizeLinear, which the "
+            "runtime fuses. QOperator: integer operators in the file."
+        ),
+    )
+    activation_type: IntegerType = Field(
+        "uint8",
+        description="Static. uint8 runs in integers everywhere; int8 often falls back to float.",
+    )
+    activation_symmetric: bool = Field(
+        False, description="Static. Ranges of activations are made symmetric around zero."
+    )
+    weight_type: IntegerType = Field(
+        "int8", description="Static and dynamic. uint8 weights are often slower."
+    )
+    weight_symmetric: bool = Field(
+        True, description="Static and dynamic. Weights have no zero point (int8: 0, uint8: 128)."
+    )
+    reduce_range: bool = Field(
+        False,
+        description=(
+            "Static and dynamic. Weights in 7 bits, so that sums of products do not saturate on "
+            "x86 processors without VNNI."
+        ),
+    )
+    quantize_activation_matmul: bool = Field(
+        False,
+        description=(
+            "Static and dynamic. Also quantize the MatMuls of two activations, as in attention."
+        ),
+    )
+    clamp_mask: bool = Field(
+        True,
+        description=(
+            "Static. Replace the huge negative constant of the attention mask by a smaller one, "
+            "so that its range does not swallow the scores."
+        ),
+    )
+    smooth_quant_alpha: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
+        description=(
+            "Static. SmoothQuant: how much of the activations' range moves into the weights, from "
+            "0 (none) to 1 (all); not done when left out."
+        ),
+    )
     calibration: Calibration = Field(
         default_factory=Calibration, description="Static quantization only."
+    )
+    weight_only: Blocks = Field(
+        default_factory=Blocks, description="Weight-only quantization only."
     )
     framework: NonEmptyStr = Field("onnxruntime", description="Runtime of the optimized model.")
     framework_args: FrameworkArgs = Field(default_factory=FrameworkArgs)
@@ -171,25 +237,21 @@ class SweepConfig(Frozen):
         """Whether the model is given as an ONNX file, so that nothing is exported."""
         return self.model_name_or_path.endswith(ONNX_SUFFIX)
 
+    def approaches(self) -> tuple[str, ...]:
+        """The quantization approaches of the rows."""
+        swept = self.benchmarked.get("quantization_approach", (self.quantization_approach,))
+        return tuple(map(str, swept))
+
     def is_calibrated(self) -> bool:
         """Whether any row is static, so that samples are calibrated on."""
-        approaches = self.benchmarked.get("quantization_approach", (self.quantization_approach,))
-        return "static" in approaches
+        return "static" in self.approaches()
 
-    def quantization(self) -> Dynamic | Static:
+    def quantization(self) -> Scheme:
         """The quantization scheme that the top-level parameters describe."""
-        if self.quantization_approach == "dynamic":
-            return Dynamic(
-                operators=self.operators_to_quantize,
-                node_exclusion=self.node_exclusion,
-                per_channel=self.per_channel,
-            )
-        return Static(
-            operators=self.operators_to_quantize,
-            node_exclusion=self.node_exclusion,
-            per_channel=self.per_channel,
-            calibration=self.calibration,
-        )
+        scheme = SCHEMES[self.quantization_approach]
+        names = scheme.model_fields.keys() - {"approach", "operators"}
+        fields: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return scheme(operators=self.operators_to_quantize, **fields)
 
 
 # What may be swept. Each row needs its own value of these; the others describe the whole run.
@@ -198,15 +260,21 @@ SWEEPABLE: tuple[str, ...] = (
     "operators_to_quantize",
     "node_exclusion",
     "per_channel",
-    "calibration.method",
-    "calibration.num_calibration_samples",
-    "calibration.averaging_constant",
-    "calibration.percentile",
-    "calibration.num_bins",
-    "calibration.num_quantized_bins",
-    "calibration.symmetric",
+    "quant_format",
+    "activation_type",
+    "activation_symmetric",
+    "weight_type",
+    "weight_symmetric",
+    "reduce_range",
+    "quantize_activation_matmul",
+    "clamp_mask",
+    "smooth_quant_alpha",
+    *(f"calibration.{name}" for name in Calibration.model_fields),
+    *(f"weight_only.{name}" for name in Blocks.model_fields),
     "framework",
     "framework_args.opset",
     "framework_args.optimization_level",
+    "framework_args.optimize_before_quantization",
+    "framework_args.exporter",
     "aware_training",
 )

@@ -15,13 +15,14 @@ from pydantic import JsonValue
 from quantbench.core.calibration import Calibration, methods_with
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_file import with_values
+from quantbench.core.effective import effective, of_other_approaches
 from quantbench.core.frozen import Frozen, content_key
 from quantbench.core.quantization import (
+    APPROACHES_OF,
     Float32,
     Inert,
     Quantization,
     Static,
-    effective,
 )
 from quantbench.core.specs import TaskSpec
 
@@ -156,15 +157,9 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
     arms[twin.id] = twin
 
     for number, (trial, row) in enumerate(zip(trials, settings, strict=True), 1):
-        asked = row.quantization()
-        scheme, inert = effective(asked)
-        calibration = [name for name in trial.parameters if name.startswith("calibration.")]
-        if not isinstance(asked, Static):
-            reason = "dynamic quantization finds its scales at run time"
-            inert += [
-                Inert(parameter=name, value=repr(trial.parameters[name]), reason=reason)
-                for name in calibration
-            ]
+        scheme, inert = effective(row.quantization())
+        inert = [item for item in inert if item.parameter in row.model_fields_set]
+        inert += _swept_for_others(trial, row.quantization_approach)
         if isinstance(scheme, Static):
             inert += _unused_calibration(scheme.calibration)
             acting = scheme.calibration.effective()
@@ -287,6 +282,16 @@ def _unused_calibration(calibration: Calibration) -> list[Inert]:
     ]
 
 
+def _swept_for_others(trial: Trial, approach: str) -> list[Inert]:
+    """Swept parameters that the row's approach does not read."""
+    reasons = of_other_approaches(approach)
+    return [
+        Inert(parameter=name, value=repr(value), reason=reasons[name.split(".")[0]])
+        for name, value in trial.parameters.items()
+        if name.split(".")[0] in reasons
+    ]
+
+
 def _cells(config: SweepConfig, task: TaskSpec) -> tuple[Cell, ...]:
     lengths: Sequence[int | None] = config.input_lengths if task.uses_input_length else [None]
     return tuple(
@@ -307,9 +312,11 @@ def _inert_for_all(config: SweepConfig, task: TaskSpec) -> list[Inert]:
         )
     is_calibrated = config.is_calibrated()
     nothing = "no row is static: nothing is calibrated"
-    if "calibration" in given and not is_calibrated:
-        value = repr(config.calibration.model_dump(mode="json"))
-        inert.append(Inert(parameter="calibration", value=value, reason=nothing))
+    plain = config.model_dump(mode="json")
+    for name, owners in APPROACHES_OF.items():
+        if name in given and not set(owners) & set(config.approaches()):
+            reason = nothing if name == "calibration" else f"no row is {' or '.join(owners)}"
+            inert.append(Inert(parameter=name, value=repr(plain[name]), reason=reason))
     split = config.dataset.calibration_split
     if split is not None and not is_calibrated:
         inert.append(Inert(parameter="dataset.calibration_split", value=split, reason=nothing))

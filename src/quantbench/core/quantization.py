@@ -1,24 +1,40 @@
-"""What a row asks for, as a tagged union, and what of it can act.
+"""What a row asks for, as a tagged union: each scheme has only the fields that act in it.
 
-Each scheme has only the fields that mean something for it.
+A field has the name of the parameter of the config, but for `operators` and `approach`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from quantbench.core.calibration import Calibration
 from quantbench.core.frozen import Frozen
-from quantbench.core.vocabulary import (
-    DYNAMIC_OPERATORS,
-    PER_CHANNEL_OPERATORS,
-    NodeExclusion,
-    Operator,
-    exclusion_operators,
-)
+from quantbench.core.vocabulary import NodeExclusion, Operator
+
+QuantFormat = Literal["QDQ", "QOperator"]
+IntegerType = Literal["int8", "uint8"]
+
+
+class Blocks(Frozen):
+    """How weights are stored in fewer bits: one scale for each block of a column."""
+
+    bits: Literal[4, 8] = Field(4, description="Bits per weight.")
+    block_size: Literal[16, 32, 64, 128, 256] = Field(
+        32,
+        description="Weights that share one scale: fewer are closer to the original, and larger.",
+    )
+    symmetric: bool = Field(
+        True, description="true: scales only. false: a zero point for each block as well."
+    )
+    accuracy_level: Literal[0, 1, 2, 3, 4] = Field(
+        4,
+        description=(
+            "What activations are computed in: 0 the runtime's choice, 1 float32, 2 float16, "
+            "3 bfloat16, 4 int8."
+        ),
+    )
 
 
 class Float32(Frozen):
@@ -28,25 +44,61 @@ class Float32(Frozen):
 
 
 class Dynamic(Frozen):
-    """QOperator form: int8 weights, uint8 activations whose scale is found at run time."""
+    """Integer operators: weights in 8 bits, uint8 activations whose scale is found at run time."""
 
     approach: Literal["dynamic"] = "dynamic"
     operators: tuple[Operator, ...]
     node_exclusion: tuple[NodeExclusion, ...] = ()
     per_channel: bool = False
+    weight_type: IntegerType = "int8"
+    weight_symmetric: bool = True
+    reduce_range: bool = False
+    quantize_activation_matmul: bool = False
 
 
 class Static(Frozen):
-    """QDQ form: int8 weights, int8 activations with ranges from calibration."""
+    """Weights and activations in 8 bits, the ranges of activations from calibration."""
 
     approach: Literal["static"] = "static"
     operators: tuple[Operator, ...]
     node_exclusion: tuple[NodeExclusion, ...] = ()
     per_channel: bool = False
+    quant_format: QuantFormat = "QDQ"
+    activation_type: IntegerType = "uint8"
+    activation_symmetric: bool = False
+    weight_type: IntegerType = "int8"
+    weight_symmetric: bool = True
+    reduce_range: bool = False
+    quantize_activation_matmul: bool = False
+    clamp_mask: bool = True
+    smooth_quant_alpha: float | None = None
     calibration: Calibration = Calibration()
 
 
-Quantization = Annotated[Float32 | Dynamic | Static, Field(discriminator="approach")]
+class WeightOnly(Frozen):
+    """Weights in 4 or 8 bits, block by block; activations stay in floating point."""
+
+    approach: Literal["weight_only"] = "weight_only"
+    operators: tuple[Operator, ...]
+    node_exclusion: tuple[NodeExclusion, ...] = ()
+    weight_only: Blocks = Blocks()
+
+
+Scheme = Dynamic | Static | WeightOnly
+Quantization = Annotated[Float32 | Dynamic | Static | WeightOnly, Field(discriminator="approach")]
+
+SCHEMES: dict[str, type[Dynamic] | type[Static] | type[WeightOnly]] = {
+    "dynamic": Dynamic,
+    "static": Static,
+    "weight_only": WeightOnly,
+}
+# Parameters of the config that only some schemes have, with the approaches of those.
+APPROACHES_OF: dict[str, tuple[str, ...]] = {
+    name: tuple(approach for approach, other in SCHEMES.items() if name in other.model_fields)
+    for scheme in SCHEMES.values()
+    for name in scheme.model_fields
+    if name not in ("approach", "operators", "node_exclusion")
+}
 
 
 class Inert(Frozen):
@@ -55,69 +107,3 @@ class Inert(Frozen):
     parameter: str
     value: str
     reason: str
-
-
-def effective(asked: Float32 | Dynamic | Static) -> tuple[Float32 | Dynamic | Static, list[Inert]]:
-    """Reduce what was asked for to what can act; name what cannot.
-
-    Only what is certain without seeing the graph is reduced here. What turns out to match
-    nothing in the graph is marked when the graph is known.
-
-    Returns:
-        The scheme with inert parts removed (two rows with equal schemes share one file), and the
-        parts that were removed.
-    """
-    if isinstance(asked, Float32):
-        return asked, []
-    inert: list[Inert] = []
-    operators = _sorted(asked.operators)
-    if isinstance(asked, Dynamic):
-        idle = [op for op in operators if op not in DYNAMIC_OPERATORS]
-        operators = tuple(op for op in operators if op in DYNAMIC_OPERATORS)
-        inert += [
-            Inert(
-                parameter="operators_to_quantize",
-                value=op,
-                reason=(
-                    "dynamic quantization turns Gemm into MatMul: MatMul decides"
-                    if op == "Gemm"
-                    else f"dynamic quantization has no integer form of {op}"
-                ),
-            )
-            for op in idle
-        ]
-    if not operators:
-        nothing = "no operator of this row can be quantized"
-        inert += [
-            Inert(parameter="node_exclusion", value=name, reason=nothing)
-            for name in asked.node_exclusion
-        ]
-        if asked.per_channel:
-            inert.append(Inert(parameter="per_channel", value="True", reason=nothing))
-        return Float32(), inert
-    acting: list[str] = []
-    for name in _sorted(asked.node_exclusion):
-        if exclusion_operators(name) & set(operators):
-            acting.append(name)
-        else:
-            reason = f"none of its nodes is of a type that is quantized here ({_join(operators)})"
-            inert.append(Inert(parameter="node_exclusion", value=name, reason=reason))
-    per_channel = asked.per_channel
-    if per_channel and not PER_CHANNEL_OPERATORS & set(operators):
-        reason = f"{_join(operators)} has no weights with channels"
-        inert.append(Inert(parameter="per_channel", value="True", reason=reason))
-        per_channel = False
-    changed = {
-        "operators": operators,
-        "node_exclusion": tuple(acting),
-        "per_channel": per_channel,
-    }
-    return asked.model_copy(update=changed), inert
-
-
-def _sorted(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(names)))
-
-
-def _join(names: Iterable[str]) -> str:
-    return ", ".join(names)

@@ -12,11 +12,13 @@ from pathlib import Path
 import onnx
 
 from quantbench.core.errors import QuantbenchError
-from quantbench.core.quantization import Dynamic, Static
+from quantbench.core.quantization import Dynamic, Scheme, Static, WeightOnly
 from quantbench.core.results import NodeCounts
 from quantbench.graph.counts import node_counts, op_type_counts
+from quantbench.graph.matmuls import activation_matmuls
 from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
-from quantbench.stages.calibrate import ort_method
+from quantbench.stages.quantizers import dynamic, static, weight_only
+from quantbench.stages.quantizers.files import Files
 
 
 @dataclass(frozen=True)
@@ -34,45 +36,47 @@ class QuantizeFacts:
 
 
 def quantize_model(
-    exported: Path, scheme: Dynamic | Static, ranges: Path | None, output: Path
+    exported: Path, scheme: Scheme, ranges: Path | None, output: Path
 ) -> QuantizeFacts:
     """Quantize a model with ONNX Runtime.
 
-    Dynamic: integer operators (QOperator), weights int8, activations uint8 whose scale is found
-    at run time. Static: QDQ, weights and activations int8, ranges from calibration. Excluded
-    nodes are named one by one to the quantizer, in both.
+    Excluded nodes are named one by one to the quantizer, and so are the MatMuls of two
+    activations where they are not to be quantized.
 
     Args:
         exported: ONNX file; it is not touched.
         scheme: what to quantize.
-        ranges: the file of `collect_ranges` over at least the scheme's operators; None for dynamic.
+        ranges: the file of `collect_ranges` over at least the scheme's operators; for static only.
         output: the file to write. It may still be one that the runtime refuses: see `check_file`.
 
     Raises:
         QuantbenchError: ranges are missing, or superfluous, or the quantizer failed.
     """
-    if isinstance(scheme, Static) and ranges is None:
-        raise QuantbenchError("static quantization needs the ranges of a calibration")
-    if isinstance(scheme, Dynamic) and ranges is not None:
-        raise QuantbenchError("dynamic quantization finds its ranges at run time: give none")
+    if isinstance(scheme, Static) != (ranges is not None):
+        raise QuantbenchError("static quantization needs the ranges of a calibration, others none")
     model = with_node_names(onnx.load(exported))
     wanted = find_exclusions(model, scheme.node_exclusion)
     operators = set(scheme.operators)
     matched = matched_names(wanted, scheme.node_exclusion)
-    excluded = sorted(matched)
+    kept = _kept(model, scheme)
+    excluded = sorted(matched | kept)
     if isinstance(scheme, Dynamic) and "MatMul" in operators and "Gemm" in op_type_counts(model):
         # The quantizer first makes MatMul and Add of each Gemm: it is asked for with MatMul, and
         # excluded under the name that its MatMul is given.
         operators.add("Gemm")
         excluded += sorted(f"{name}_MatMul" for name in matched)
-    in_question = {node.name for node in model.graph.node if node.op_type in operators}
+    in_question = {
+        node.name
+        for node in model.graph.node
+        if node.op_type in operators and node.name not in kept
+    }
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".quantize-") as folder:
         # Shape inference writes beside its input, hence a copy of our own.
         source, target = Path(folder) / "named.onnx", Path(folder) / "quantized.onnx"
         onnx.save(model, source)
         try:
             with _quiet():
-                _run_quantizer(source, target, scheme, ranges, excluded)
+                _run_quantizer(Files(source, target, ranges), scheme, excluded)
         except Exception as error:  # The quantizer raises bare exceptions of many kinds.
             raise QuantbenchError(
                 f"ONNX Runtime cannot quantize {', '.join(scheme.operators)} "
@@ -87,39 +91,21 @@ def quantize_model(
     )
 
 
-def _run_quantizer(
-    source: Path, target: Path, scheme: Dynamic | Static, ranges: Path | None, excluded: list[str]
-) -> None:
-    from onnxruntime.quantization import (
-        QuantFormat,
-        QuantType,
-        quantize_dynamic,
-        quantize_static,
-    )
+def _kept(model: onnx.ModelProto, scheme: Scheme) -> frozenset[str]:
+    """MatMuls that stay in float because they multiply two activations."""
+    if isinstance(scheme, WeightOnly) or scheme.quantize_activation_matmul:
+        return frozenset()
+    return activation_matmuls(model)
 
-    if isinstance(scheme, Dynamic):
-        quantize_dynamic(
-            source,
-            target,
-            op_types_to_quantize=list(scheme.operators),
-            per_channel=scheme.per_channel,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=excluded,
-        )
-        return
-    quantize_static(
-        source,
-        target,
-        calibration_data_reader=None,
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=list(scheme.operators),
-        per_channel=scheme.per_channel,
-        activation_type=QuantType.QInt8,
-        weight_type=QuantType.QInt8,
-        nodes_to_exclude=excluded,
-        calibrate_method=ort_method(scheme.calibration),
-        calibration_cache_path=ranges,
-    )
+
+def _run_quantizer(files: Files, scheme: Scheme, excluded: list[str]) -> None:
+    match scheme:
+        case Dynamic():
+            dynamic.quantize(files, scheme, excluded)
+        case Static():
+            static.quantize(files, scheme, excluded)
+        case WeightOnly():
+            weight_only.quantize(files, scheme, excluded)
 
 
 @contextlib.contextmanager

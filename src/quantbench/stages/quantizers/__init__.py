@@ -1,0 +1,1 @@
+"""One file per scheme, each with a function `quantize` of the same parameters."""
