@@ -24,6 +24,7 @@ from quantbench.core.quantization import (
     Quantization,
     Static,
 )
+from quantbench.core.refusals import refusal
 from quantbench.core.specs import TaskSpec
 
 ORIGINAL_ID = "original"
@@ -161,7 +162,7 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
         inert = [item for item in inert if item.parameter in row.model_fields_set]
         inert += _swept_for_others(trial, row.quantization_approach)
         opset, level = row.framework_args.opset, row.framework_args.optimization_level
-        refused = _refused(scheme, opset)
+        refused = refusal(scheme, opset)
         arm = _arm("row", row.framework, Variant(opset=opset, quantization=scheme), level)
         if refused is None:
             arms.setdefault(arm.id, arm)
@@ -247,15 +248,6 @@ def _reference(opset: int, level: int) -> Arm:
     """ONNX Runtime fp32, whatever the framework of the rows."""
     variant = Variant(opset=opset, quantization=Float32())
     return _arm("reference", REFERENCE_FRAMEWORK, variant, level)
-
-
-def _refused(scheme: Quantization, opset: int) -> str | None:
-    if isinstance(scheme, Static) and scheme.per_channel and opset < 13:
-        return (
-            f"static per-channel needs framework_args.opset 13 or newer, not {opset}: "
-            "DequantizeLinear has one scale per tensor before that"
-        )
-    return None
 
 
 def _swept_for_others(trial: Trial, approach: str) -> list[Inert]:
