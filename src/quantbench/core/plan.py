@@ -24,6 +24,7 @@ from quantbench.core.quantization import (
     Quantization,
     Static,
 )
+from quantbench.core.refusals import refusal
 from quantbench.core.specs import TaskSpec
 
 ORIGINAL_ID = "original"
@@ -165,7 +166,7 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
             acting = scheme.calibration.effective()
             scheme = scheme.model_copy(update={"calibration": acting})
         opset, level = row.framework_args.opset, row.framework_args.optimization_level
-        refused = _refused(scheme, opset)
+        refused = refusal(scheme, opset)
         arm = _arm("row", row.framework, Variant(opset=opset, quantization=scheme), level)
         if refused is None:
             arms.setdefault(arm.id, arm)
@@ -251,22 +252,6 @@ def _reference(opset: int, level: int) -> Arm:
     """ONNX Runtime fp32, whatever the framework of the rows."""
     variant = Variant(opset=opset, quantization=Float32())
     return _arm("reference", REFERENCE_FRAMEWORK, variant, level)
-
-
-def _refused(scheme: Quantization, opset: int) -> str | None:
-    if isinstance(scheme, Static) and scheme.per_channel and opset < 13:
-        return (
-            f"static per-channel needs framework_args.opset 13 or newer, not {opset}: "
-            "DequantizeLinear has one scale per tensor before that"
-        )
-    if isinstance(scheme, Static):
-        bins, levels = scheme.calibration.num_bins, scheme.calibration.num_quantized_bins
-        if bins is not None and levels is not None and bins < levels:
-            return (
-                f"entropy needs at least as many calibration.num_bins ({bins}) as "
-                f"calibration.num_quantized_bins ({levels})"
-            )
-    return None
 
 
 def _unused_calibration(calibration: Calibration) -> list[Inert]:

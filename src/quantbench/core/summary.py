@@ -151,6 +151,7 @@ class RowSummary(Frozen):
     `status` is "failed" without any number, "partial" with some missing, and else "shared" or
     "measured".
     `reference_id` is the arm of ONNX Runtime fp32 at the row's opset and optimization level.
+    `warnings` say what of the row's numbers may be particular to the machine.
     """
 
     number: int
@@ -160,6 +161,7 @@ class RowSummary(Frozen):
     shares_with: str | None = None
     refused: str | None = None
     inert: tuple[Inert, ...] = ()
+    warnings: tuple[str, ...] = ()
     reference_id: str | None = None
     arm: ArmSummary | None = None
 

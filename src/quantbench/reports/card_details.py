@@ -12,7 +12,7 @@ from quantbench.core.summary import (
     Noise,
     SweepSummary,
 )
-from quantbench.reports.inert import group_inert, row_list
+from quantbench.reports.inert import group_inert, group_warnings, row_list
 from quantbench.reports.markdown import code, details, table, text
 from quantbench.reports.wording import (
     NOTHING,
@@ -50,6 +50,7 @@ def idle_rows(summary: SweepSummary) -> str:
         _list("Without all comparisons, as what they are compared with failed:", _alone(summary)),
         _list("Rows that share a file:", _shared(summary)),
         _list("Parameters that change nothing:", _inert(summary)),
+        _list("Warnings:", _warnings(summary)),
     ]
     found = [block for block in blocks if block]
     return "\n\n".join(found) or "None: every row has a file of its own, and all its numbers."
@@ -221,6 +222,11 @@ def _inert(summary: SweepSummary) -> list[str]:
         f"{sentence(text(note.reason))}"
         for note in notes
     ]
+
+
+def _warnings(summary: SweepSummary) -> list[str]:
+    found = group_warnings((row.number, row.warnings) for row in summary.rows)
+    return [f"* {row_list(rows)}: {sentence(text(warning))}" for warning, rows in found.items()]
 
 
 def _failure(failure: Failure) -> str:
