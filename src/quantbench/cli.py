@@ -20,6 +20,7 @@ examples:
   quantbench run sweep.yaml           do it; the card is runs/sweep/README.md
   quantbench card runs/sweep          write the card again from the stored results
   quantbench trace RUN --row 3        what made the numbers of a row
+  quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
   quantbench cache                    what the store has, by stage
 
 exit codes:
@@ -66,6 +67,16 @@ examples:
   quantbench trace runs/sweep --row 3
   quantbench trace runs/sweep --row 3 --metric speedup
   quantbench trace runs/sweep --row 1f0c --metric exact_match --json
+"""
+
+_SAVE_EPILOG = """\
+The folder gets onnx/model.onnx (the fp32 export), the row's file under the name that
+transformers.js has for it (onnx/model_int8.onnx), config.json, tokenizer or processor, the card,
+and quantbench.json with the digests that were measured.
+
+examples:
+  quantbench save-model runs/sweep --row 3 --to distilbert-int8
+  quantbench save-model runs/sweep --row 1f0c --to distilbert-int8 --force --json
 """
 
 
@@ -154,6 +165,16 @@ def _parser() -> argparse.ArgumentParser:
         "--metric", metavar="M", help="one metric, or speedup (default: all of them)"
     )
     trace.add_argument("--json", action="store_true", help="print the same as JSON")
+
+    save = _add(commands, "save-model", _save_model, "write a row's model for others to load")
+    _teach(save, _SAVE_EPILOG)
+    save.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    save.add_argument(
+        "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
+    )
+    save.add_argument("--to", required=True, type=Path, metavar="DIR", help="the folder to write")
+    save.add_argument("--force", action="store_true", help="replace what save-model wrote there")
+    save.add_argument("--json", action="store_true", help="print what was written as JSON")
 
     cache = _add(commands, "cache", _cache_list, "list, check and tidy up the store")
     _teach(cache, _CACHE_EPILOG)
@@ -255,6 +276,18 @@ def _trace(arguments: argparse.Namespace) -> int:
     from quantbench.commands.trace import print_trace
 
     return print_trace(arguments.run_dir, arguments.row, arguments.metric, as_json=arguments.json)
+
+
+def _save_model(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.save_model import save_row
+
+    return save_row(
+        arguments.run_dir,
+        arguments.row,
+        arguments.to,
+        force=arguments.force,
+        as_json=arguments.json,
+    )
 
 
 def _cache_list(arguments: argparse.Namespace) -> int:
