@@ -89,10 +89,15 @@ def package(result: SweepResult, summary: SweepSummary, asked_row: str) -> Packa
         )
     row = find_row(summary, asked_row)
     own_id = plan.rows[row.number - 1].arm_id
-    _check_status(row)
+    if own_id is None:
+        raise QuantbenchError(
+            f"row {row.number} was refused, so it has no file: {row.refused}",
+            hint="Choose another --row.",
+        )
     measured = _measured(result, own_id)
     if measured is None or measured.arm.variant is None:
         raise QuantbenchError(f"row {row.number} has not been run yet", hint=_RUN_AGAIN)
+    _refuse_failed(row)
     variant = measured.arm.variant
     scheme = variant.quantization.model_dump(mode="json")
     own = _model(row.number, "its file", measured, variant)
@@ -123,25 +128,21 @@ def package(result: SweepResult, summary: SweepSummary, asked_row: str) -> Packa
     )
 
 
-def _check_status(row: RowSummary) -> None:
-    """Refuse a row that has nothing to give.
+def _refuse_failed(row: RowSummary) -> None:
+    """Refuse a row without any number.
 
     Raises:
-        QuantbenchError: the reason that the run noted.
+        QuantbenchError: with the failure that the run noted.
     """
-    if row.status == "refused":
-        raise QuantbenchError(
-            f"row {row.number} was refused, so it has no file: {row.refused}",
-            hint="Choose another --row.",
-        )
-    failures = () if row.arm is None else row.arm.failures
-    if row.status == "failed":
-        first = next(iter(failures), None)
-        why = "there is no number of it" if first is None else f"{first.stage}: {first.error}"
-        hint = None if first is None else first.hint
-        raise QuantbenchError(
-            f"row {row.number} failed, so there is nothing to save: {why}", hint=hint or _RUN_AGAIN
-        )
+    if row.status != "failed":
+        return
+    first = next(iter(() if row.arm is None else row.arm.failures), None)
+    if first is None:
+        raise QuantbenchError(f"row {row.number} has no measurements yet", hint=_RUN_AGAIN)
+    raise QuantbenchError(
+        f"row {row.number} failed, so there is nothing to save: {first.stage}: {first.error}",
+        hint=first.hint,
+    )
 
 
 def _measured(result: SweepResult, arm_id: str | None) -> ArmResult | None:
@@ -173,7 +174,7 @@ def _model(row: int, what: str, found: ArmResult, variant: Variant) -> PackagedM
     )
 
 
-def _notes(row: RowSummary, plan: Plan, own_id: str | None, variant: Variant) -> tuple[str, ...]:
+def _notes(row: RowSummary, plan: Plan, own_id: str, variant: Variant) -> tuple[str, ...]:
     """What a person should know of the file."""
     notes: list[str] = []
     if isinstance(variant.quantization, Float32):
@@ -185,7 +186,7 @@ def _notes(row: RowSummary, plan: Plan, own_id: str | None, variant: Variant) ->
         notes.append(
             f"row {row.number} has the file of {row.shares_with}, which was measured for both"
         )
-    if own_id is not None and row.arm is not None and row.arm.id != own_id:
+    if row.arm is not None and row.arm.id != own_id:
         own = plan.arm(own_id)
         if own.variant != variant:
             notes.append(f"{own_id} computes the same as {row.arm.id}, whose file this is")
