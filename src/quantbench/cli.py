@@ -20,6 +20,7 @@ examples:
   quantbench run sweep.yaml           do it; the card is runs/sweep/README.md
   quantbench card runs/sweep          write the card again from the stored results
   quantbench trace RUN --row 3        what made the numbers of a row
+  quantbench explain RUN --row 3      where its error and its time come from
   quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
   quantbench cache                    what the store has, by stage
 
@@ -37,6 +38,17 @@ examples:
   quantbench init bundled:questions --dataset bundled:questions
   quantbench init ./my-model --dataset data/dev.json --out sweep.yaml
   quantbench init distilbert/distilbert-base-cased-distilled-squad --dataset rajpurkar/squad
+"""
+
+_EXPLAIN_EPILOG = """\
+The files of the row and of the float model that it was made from have to be in the store of this
+machine. Activations are compared one sample at a time, weights one by one, and both models are
+profiled. What is found is kept in RUN/explained/. The rules behind the advice: docs/explain.md.
+
+examples:
+  quantbench explain runs/sweep --row 8
+  quantbench explain runs/sweep --row 8 --samples 128
+  quantbench explain runs/sweep --row 1f0c --json
 """
 
 _CACHE_EPILOG = """\
@@ -166,6 +178,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     trace.add_argument("--json", action="store_true", help="print the same as JSON")
 
+    explain = _add(commands, "explain", _explain, "tell where a row's error and time come from")
+    _teach(explain, _EXPLAIN_EPILOG)
+    explain.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    explain.add_argument(
+        "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
+    )
+    explain.add_argument(
+        "--samples",
+        type=int,
+        default=32,
+        metavar="N",
+        help="whose activations are compared (default: 32)",
+    )
+    explain.add_argument("--json", action="store_true", help="print the same as JSON")
+
     save = _add(commands, "save-model", _save_model, "write a row's model for others to load")
     _teach(save, _SAVE_EPILOG)
     save.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
@@ -276,6 +303,14 @@ def _trace(arguments: argparse.Namespace) -> int:
     from quantbench.commands.trace import print_trace
 
     return print_trace(arguments.run_dir, arguments.row, arguments.metric, as_json=arguments.json)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.explain import print_explanation
+
+    return print_explanation(
+        arguments.run_dir, arguments.row, arguments.samples, as_json=arguments.json
+    )
 
 
 def _save_model(arguments: argparse.Namespace) -> int:

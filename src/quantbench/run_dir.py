@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_file import read_config
 from quantbench.core.errors import QuantbenchError, UsageError
+from quantbench.core.explanation import EXPLANATION_VERSION, Explained
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Plan
 from quantbench.core.printable import shortened
@@ -37,7 +38,7 @@ from quantbench.store import remove_half_written, write_atomically
 
 _SPENT = "spent.jsonl"
 _LOG = "log.txt"
-_FOLDERS = ("arms", "results", "plots")
+_FOLDERS = ("arms", "results", "explained", "plots")
 # A link in the place of a file is not followed.
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 _MADE_FIRST = {"arms", "results"}
@@ -73,6 +74,22 @@ class RunDir:
         """Keep what is known of a row; replaces what was known before."""
         text = result.model_dump_json(indent=1)
         write_atomically(self.path / "results" / f"row-{result.row:03d}.json", text + "\n")
+
+    def write_explained(self, explained: Explained) -> None:
+        """Keep the facts behind a row; replaces what was known before."""
+        folder = self.path / "explained"
+        folder.mkdir(exist_ok=True)
+        text = explained.model_dump_json(indent=None)
+        write_atomically(folder / f"row-{explained.row:03d}.json", text + "\n")
+
+    def read_explained(self) -> tuple[Explained, ...]:
+        """Every row that was explained, by number.
+
+        Raises:
+            QuantbenchError: a file is damaged.
+        """
+        files = sorted((self.path / "explained").glob("*.json"))
+        return tuple(_read(file, Explained, EXPLANATION_VERSION) for file in files)
 
     def read_arms(self) -> dict[str, ArmResult]:
         """Every arm that is on disk, by id."""
@@ -213,16 +230,17 @@ def open_run(
             )
         for name in ("arms", "results"):
             (path / name).mkdir(exist_ok=True)
-        for folder in (path, *(path / name for name in ("arms", "results", "plots"))):
+        for folder in (path, *(path / name for name in _FOLDERS)):
             remove_half_written(folder)
         _cut_half_line(path / _SPENT)
         return run
     try:
         # First of all: a run without it is one that has not begun.
         (path / "run.json").unlink(missing_ok=True)
-        for name in ("arms", "results"):
+        for name in ("arms", "results", "explained"):
             if fresh:
                 shutil.rmtree(path / name, ignore_errors=True)
+        for name in ("arms", "results"):
             (path / name).mkdir(exist_ok=True)
         remove_half_written(path)
         (path / _SPENT).unlink(missing_ok=True)
@@ -271,6 +289,7 @@ def load_run(path: Path, catalog: Catalog) -> SweepResult:
         subject=facts.subject,
         arms=tuple(arms[arm.id] for arm in plan.arms if arm.id in arms),
         spent=RunDir(path).read_spent(),
+        explained=RunDir(path).read_explained(),
         model_type=facts.subject.model_type,
     )
 
@@ -315,7 +334,7 @@ def _read_facts(path: Path) -> RunFacts:
     return _read(path / "run.json", RunFacts)
 
 
-def _read(file: Path, kind: type[Read]) -> Read:
+def _read(file: Path, kind: type[Read], expected: int = SCHEMA_VERSION) -> Read:
     """Read a file of this format version.
 
     Raises:
@@ -323,11 +342,11 @@ def _read(file: Path, kind: type[Read]) -> Read:
     """
     try:
         raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        version = raw.get("schema_version", SCHEMA_VERSION)
-        if version != SCHEMA_VERSION:
+        version = raw.get("schema_version", expected)
+        if version != expected:
             raise QuantbenchError(
                 f"{file} has format version {shortened(str(version))}, "
-                f"this quantbench reads {SCHEMA_VERSION}",
+                f"this quantbench reads {expected}",
                 hint="Use the version of quantbench that wrote it.",
             )
         return kind.model_validate_json(json.dumps(raw))

@@ -23,6 +23,7 @@ from quantbench.core.steps import GUESSED_SAMPLES, REPORT_NAME, Step, steps
 from quantbench.core.summary import SweepSummary
 from quantbench.core.units import Prepared, TimeUnit, Unit
 from quantbench.data.stamps import stamp
+from quantbench.explaining import explain_worst
 from quantbench.history import add_to_history, read_history, this_machine
 from quantbench.known import remember
 from quantbench.making import Files, making_jobs
@@ -93,6 +94,7 @@ def run_sweep(
             _do(todo, making_jobs(work, files), work)
             begin_arms(work, files, arms)
             _do(todo, measuring_jobs(work, arms), work)
+            _explain(work, run, out)
             error = how_good(run.read_spent()[already:])
             if error is not None:
                 observer.note(error)
@@ -121,6 +123,16 @@ def write_reports(out: Path) -> Reported:
             problems.append(f"the report {name!r} could not be written: {line}")
             run_dir.RunDir(out).log(f"{problems[-1]}\n{traceback.format_exc()}")
     return Reported(summary, tuple(problems))
+
+
+def _explain(work: Work, run: run_dir.RunDir, out: Path) -> None:
+    """Explain the worst row, now that all are measured."""
+    result = run_dir.load_run(out, registry.catalog())
+    explained = explain_worst(
+        work, result, summarize(result, registry.task(result.config.task).spec)
+    )
+    if explained is not None:
+        run.write_explained(explained)
 
 
 def _prepared(

@@ -49,7 +49,7 @@ class LocalRun:
         Raises:
             QuantbenchError: the backend was closed meanwhile.
         """
-        child = self._take(only=unit["stage"] == "time")
+        child = self._take(only=unit["stage"] in ("time", "explain"))
         try:
             store = str(self._store)
             child.send({"unit": dict(unit), "store": store, "fresh": self._fresh})

@@ -23,6 +23,7 @@ _GUESSED_SECONDS = {
     "quantize": 1.5,
     "evaluate": 0.005,
     "time": 1.0,
+    "explain": 4.0,
     "report": 3.0,
 }
 _FLOAT_BYTES = 4
@@ -80,7 +81,7 @@ def estimate(
             per_parameter = median(
                 past.seconds / past.amount / past.num_parameters for past in scaled[-_MOST_ENTRIES:]
             )
-            is_work = step.stage in ("calibrate", "evaluate", "quantize", "export")
+            is_work = step.stage in ("calibrate", "evaluate", "quantize", "export", "explain")
             rate = per_parameter * subject.num_parameters if is_work else _rate(scaled)
             return Estimate(seconds=rate * step.amount, learned=True)
     return Estimate(seconds=_GUESSED_SECONDS[step.stage] * step.amount, learned=False)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from quantbench.core.config import SweepConfig
+from quantbench.core.explanation import Explained
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Cell, Plan
 from quantbench.core.quantization import Inert
@@ -303,6 +304,7 @@ class SweepResult(Frozen):
     subject: Subject | None = None
     arms: tuple[ArmResult, ...] = ()
     spent: tuple[Spent, ...] = ()
+    explained: tuple[Explained, ...] = ()
     published: tuple[PublishedRow, ...] = ()
     model_type: str | None = None
 

@@ -13,6 +13,7 @@ from quantbench.core.quantization import Calibration, Float32, Static
 Cores = Literal["one", "all"]
 
 REPORT_NAME = "card, table and pictures"
+EXPLAIN_NAME = "the worst row"
 
 
 class Step(Frozen):
@@ -45,7 +46,8 @@ def steps(plan: Plan, config: SweepConfig, num_eval_samples: int) -> tuple[Step,
     """All steps of a sweep, each after those that it needs.
 
     Which arms share a file is known once all files are there, so accuracy comes after that; and
-    nothing else runs while time is measured, so time comes last.
+    nothing else runs while time is measured, so time comes last. Then it is known which row is the
+    worst, and that one is explained.
     """
     exports = {
         opset: Step(stage="export", name=export_name(opset), needs=(PREPARE.id,), cores="one")
@@ -81,8 +83,11 @@ def steps(plan: Plan, config: SweepConfig, num_eval_samples: int) -> tuple[Step,
         Step(stage="time", name=cell.id, needs=_ids(evaluated), amount=seconds)
         for cell in plan.cells
     ]
-    report = Step(stage="report", name=REPORT_NAME, needs=(*_ids(evaluated), *_ids(timed)))
-    return (PREPARE, *exports.values(), *calibrations, *quantized, *evaluated, *timed, report)
+    measured = (*_ids(evaluated), *_ids(timed))
+    explained = [Step(stage="explain", name=EXPLAIN_NAME, needs=measured)] if quantized else []
+    report = Step(stage="report", name=REPORT_NAME, needs=(*measured, *_ids(explained)))
+    made = (*exports.values(), *calibrations, *quantized)
+    return (PREPARE, *made, *evaluated, *timed, *explained, report)
 
 
 def export_name(opset: int) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from quantbench.core.config import SweepConfig
+from quantbench.core.explanation import Explanation
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Cell, Variant
 from quantbench.core.quantization import Calibration
@@ -91,8 +92,26 @@ class TimeUnit(Frozen):
     num_threads: int
 
 
+class ExplainUnit(Frozen):
+    """Compare an arm's file with the float file that it was made from.
+
+    The activations over the inputs of the first `num_samples` samples that are evaluated, the time
+    by operator at the shape of `cell`.
+    """
+
+    stage: Literal["explain"] = "explain"
+    config: SweepConfig
+    subject: Subject
+    arm: Arm
+    exported_key: str
+    artifact_key: str
+    cell: Cell
+    num_samples: int
+    num_threads: int
+
+
 Unit = Annotated[
-    PrepareUnit | ExportUnit | CalibrateUnit | QuantizeUnit | EvaluateUnit | TimeUnit,
+    PrepareUnit | ExportUnit | CalibrateUnit | QuantizeUnit | EvaluateUnit | TimeUnit | ExplainUnit,
     Field(discriminator="stage"),
 ]
 UNIT: TypeAdapter[Unit] = TypeAdapter(Unit)
@@ -163,4 +182,5 @@ class Refused(Frozen):
 
 PrepareAnswer = Annotated[Prepared | Refused | Failed, Field(discriminator="outcome")]
 RangesAnswer = Annotated[Ranges | Failed, Field(discriminator="outcome")]
+ExplanationAnswer = Annotated[Explanation | Failed, Field(discriminator="outcome")]
 CellAnswer = Annotated[CellTimings | Failed, Field(discriminator="outcome")]

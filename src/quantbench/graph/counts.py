@@ -50,7 +50,7 @@ def node_counts(
     """
     asked = set(operators)
     matched = frozenset[str]().union(*exclusions.values())
-    really = _quantized_names(exported, quantized, asked, matched)
+    really = quantized_names(exported, quantized, asked, matched)
     listed = set(asked)
     if "MatMul" in asked and any(node.op_type == "Gemm" for node in exported.graph.node):
         listed.add("Gemm")
@@ -67,12 +67,20 @@ def node_counts(
     return counts
 
 
-def _quantized_names(
+def quantized_names(
     exported: onnx.ModelProto,
     quantized: onnx.ModelProto,
     asked: set[str],
     excluded: frozenset[str],
 ) -> set[str]:
+    """The names of the exported graph's nodes that are quantized; see `node_counts`.
+
+    Args:
+        exported: the graph before, with unique node names.
+        quantized: the same graph after ONNX Runtime's quantizer.
+        asked: the operator types that were to be quantized.
+        excluded: the names of the nodes that were not.
+    """
     dequantized = {
         name
         for node in quantized.graph.node

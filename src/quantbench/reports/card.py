@@ -9,7 +9,7 @@ from quantbench.analysis.recommend import recommend
 from quantbench.core.results import SweepResult
 from quantbench.core.specs import TaskSpec
 from quantbench.core.summary import SweepSummary
-from quantbench.reports import card_details, card_reproduce, card_tables, paths
+from quantbench.reports import card_details, card_reproduce, card_tables, card_why, paths
 from quantbench.reports.card_front_matter import front_matter
 from quantbench.reports.card_header import asked_samples, header
 from quantbench.reports.card_summary import summary_blocks
@@ -43,6 +43,7 @@ def render_card(result: SweepResult, summary: SweepSummary, task: TaskSpec) -> s
             card_details.what_rows_did(summary),
             "## Rows that failed or changed nothing",
             card_details.idle_rows(summary),
+            *card_why.why_worst(result, summary),
             "## Latency percentiles",
             card_details.latency_tables(summary),
             "## Noise floor",

@@ -99,7 +99,12 @@ class OrtSession:
 
 
 def open_session(
-    path: Path, level: int, num_threads: int, *, optimized: Path | None = None
+    path: Path,
+    level: int,
+    num_threads: int,
+    *,
+    optimized: Path | None = None,
+    profile: Path | None = None,
 ) -> onnxruntime.InferenceSession:
     """An `onnxruntime.InferenceSession` on the CPU alone, one operator after the other, silent.
 
@@ -108,6 +113,8 @@ def open_session(
         level: graph optimization, one of `LEVELS`.
         num_threads: threads inside one operator, at least 1.
         optimized: where to write the graph that the session really runs.
+        profile: the start of the name of a profile, which `end_profiling` writes. The threads of
+            such a session sleep between forwards, so that another one may run beside it.
 
     Raises:
         QuantbenchError: the level or thread count is not allowed, or the file does not load.
@@ -127,6 +134,10 @@ def open_session(
     options.log_severity_level = 4
     if optimized is not None:
         options.optimized_model_filepath = str(optimized)
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+        options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=PROVIDERS)
     except Exception as error:  # ONNX Runtime's exceptions share no other base class.

@@ -17,6 +17,7 @@ from quantbench.core.units import (
     UNIT,
     CalibrateUnit,
     EvaluateUnit,
+    ExplainUnit,
     ExportUnit,
     PrepareUnit,
     QuantizeUnit,
@@ -25,6 +26,7 @@ from quantbench.core.units import (
 )
 from quantbench.protocols import Progress
 from quantbench.worker.access import Access
+from quantbench.worker.explain import explain
 from quantbench.worker.files import calibrate, export, quantize
 from quantbench.worker.measure import evaluate_arm, time_arms
 from quantbench.worker.prepare import prepare
@@ -77,3 +79,5 @@ def run_unit(data: Mapping[str, Any], access: Access) -> Frozen:
             return evaluate_arm(unit, access)
         case TimeUnit():
             return time_arms(unit, access)
+        case ExplainUnit():
+            return explain(unit, access)

@@ -16,6 +16,7 @@ from quantbench.core.results import Subject
 from quantbench.core.units import (
     CalibrateUnit,
     EvaluateUnit,
+    ExplainUnit,
     ExportUnit,
     QuantizeUnit,
     TimeUnit,
@@ -24,7 +25,14 @@ from quantbench.core.units import (
 from quantbench.data.sampling import sample_indices
 
 # Raised when the code of a stage changes what it makes, so that old artifacts are not reused.
-STAGE_VERSIONS = {"export": 1, "calibrate": 1, "quantize": 1, "evaluate": 1, "time": 1}
+STAGE_VERSIONS = {
+    "export": 1,
+    "calibrate": 1,
+    "quantize": 1,
+    "evaluate": 1,
+    "time": 1,
+    "explain": 1,
+}
 
 # What turns rows into arrays: their versions can change tokens and pixels.
 ENCODING_PACKAGES = ("datasets", "numpy", "pillow", "tokenizers", "transformers")
@@ -43,6 +51,8 @@ def unit_keys(unit: Unit) -> tuple[str, ...]:
             return (evaluate_key(unit),)
         case TimeUnit():
             return tuple(time_keys(unit).values())
+        case ExplainUnit():
+            return (explain_key(unit),)
         case _:
             return ()
 
@@ -143,6 +153,32 @@ def time_keys(unit: TimeUnit) -> dict[str, str]:
         for item in unit.arms
         if item.compared_with
     }
+
+
+def explain_key(unit: ExplainUnit) -> str:
+    """The key of an explanation, which has times: so it holds for machines that time alike."""
+    config, subject = unit.config, unit.subject
+    return _key(
+        "explain",
+        {
+            "exported": unit.exported_key,
+            "quantized": unit.artifact_key,
+            "optimization_level": unit.arm.optimization_level,
+            "cell": unit.cell.model_dump(mode="json"),
+            "seed": config.seed,
+            "num_threads": unit.num_threads,
+            "data": subject.eval_fingerprint,
+            "indices": explained_rows(unit),
+            "task": _task(config, subject),
+            "machine": environment.timing_fingerprint(),
+            "tools": _versions("onnx", "onnxruntime", *ENCODING_PACKAGES),
+        },
+    )
+
+
+def explained_rows(unit: ExplainUnit) -> tuple[int, ...]:
+    """The rows whose inputs are compared: the first of those that are evaluated."""
+    return evaluated_rows(unit.config, unit.subject.eval_num_rows)[: unit.num_samples]
 
 
 def evaluated_rows(config: SweepConfig, num_rows: int) -> tuple[int, ...]:
