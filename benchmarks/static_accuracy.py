@@ -58,8 +58,11 @@ BETTER = {
     "clamp_mask": True,
     "per_channel": True,
 }
-APPROACHES = ["dynamic", "static"]
-OPERATORS = [["MatMul"], ["Add", "MatMul"]]
+GRID = {
+    "quantization_approach": ["dynamic", "static"],
+    "operators_to_quantize": [["MatMul"], ["Add", "MatMul"]],
+    "node_exclusion": [[], EXCLUSIONS],
+}
 # The demo's config is updated with one of these; `benchmarked` is replaced.
 SWEEPS: dict[str, dict[str, Any]] = {
     "seeds": {
@@ -67,26 +70,14 @@ SWEEPS: dict[str, dict[str, Any]] = {
         "activation_type": "int8",
         "clamp_mask": False,
         "per_channel": False,
-        "benchmarked": {
-            "quantization_approach": APPROACHES,
-            "operators_to_quantize": OPERATORS,
-            "node_exclusion": [[], EXCLUSIONS],
-            "framework_args.optimization_level": [1, 99],
-        },
+        "benchmarked": {**GRID, "framework_args.optimization_level": [1, 99]},
     },
     "better": BETTER
-    | {
-        "benchmarked": {
-            "quantization_approach": APPROACHES,
-            "operators_to_quantize": OPERATORS,
-            "node_exclusion": [[], EXCLUSIONS],
-            "calibration.method": ["minmax", "percentile", "entropy"],
-        },
-    },
+    | {"benchmarked": {**GRID, "calibration.method": ["minmax", "percentile", "entropy"]}},
     "smooth": BETTER
     | {
         "benchmarked": {
-            "quantization_approach": APPROACHES,
+            "quantization_approach": ["dynamic", "static"],
             "smooth_quant_alpha": [0.5, 0.75],
             "calibration.method": ["minmax", "percentile"],
         },
