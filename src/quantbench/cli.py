@@ -22,6 +22,7 @@ examples:
   quantbench trace RUN --row 3        what made the numbers of a row
   quantbench inspect model.onnx       the modules of a file, and what is quantized in them
   quantbench explain RUN --row 3      where its error and its time come from
+  quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
   quantbench cache                    what the store has, by stage
 
 exit codes:
@@ -90,6 +91,16 @@ examples:
   quantbench inspect model.onnx
   quantbench inspect onnx/model_quantized.onnx --depth 6
   quantbench inspect model.onnx --json
+"""
+
+_SAVE_EPILOG = """\
+The folder gets onnx/model.onnx (the fp32 export), the row's file under the name that
+transformers.js has for it (onnx/model_int8.onnx), config.json, tokenizer or processor, the card,
+and quantbench.json with the digests that were measured.
+
+examples:
+  quantbench save-model runs/sweep --row 3 --to distilbert-int8
+  quantbench save-model runs/sweep --row 1f0c --to distilbert-int8 --force --json
 """
 
 
@@ -200,6 +211,16 @@ def _parser() -> argparse.ArgumentParser:
         help="whose activations are compared (default: 32)",
     )
     explain.add_argument("--json", action="store_true", help="print the same as JSON")
+
+    save = _add(commands, "save-model", _save_model, "write a row's model for others to load")
+    _teach(save, _SAVE_EPILOG)
+    save.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    save.add_argument(
+        "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
+    )
+    save.add_argument("--to", required=True, type=Path, metavar="DIR", help="the folder to write")
+    save.add_argument("--force", action="store_true", help="replace what save-model wrote there")
+    save.add_argument("--json", action="store_true", help="print what was written as JSON")
 
     cache = _add(commands, "cache", _cache_list, "list, check and tidy up the store")
     _teach(cache, _CACHE_EPILOG)
@@ -314,6 +335,18 @@ def _explain(arguments: argparse.Namespace) -> int:
 
     return print_explanation(
         arguments.run_dir, arguments.row, arguments.samples, as_json=arguments.json
+    )
+
+
+def _save_model(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.save_model import save_row
+
+    return save_row(
+        arguments.run_dir,
+        arguments.row,
+        arguments.to,
+        force=arguments.force,
+        as_json=arguments.json,
     )
 
 
