@@ -165,8 +165,8 @@ def test_an_invalid_session_is_said_before_what_is_recommended() -> None:
 
 def test_a_speedup_without_an_interval_is_marked_and_the_brackets_are_explained() -> None:
     card = card_of(with_few_rounds(sweep()))
-    assert "A speed-up without brackets has too few rounds for an interval." in card
-    assert "(unresolved: too few rounds)" in card
+    assert "A speed-up without brackets has too few process sets for an interval." in card
+    assert "(unresolved: too few process sets)" in card
     assert "±0%" not in card
     assert "without brackets" not in card_of(sweep())
 
@@ -215,4 +215,4 @@ def test_reports_need_no_model_library(tmp_path: Path) -> None:
 
 def test_a_noise_floor_without_an_interval_is_not_called_valid() -> None:
     text = card_of(with_few_rounds(sweep()))
-    assert "unknown: too few rounds" in text.split("## Noise floor")[1].split("## Method")[0]
+    assert "unknown: too few process sets" in text.split("## Noise floor")[1].split("## Method")[0]

@@ -84,7 +84,7 @@ class CellSummary(Frozen):
     `speedup` = original / arm, `quantization_speedup` = reference / arm, `runtime_speedup` =
     original / reference. `half_width` is the wider one of the first two's relative half-widths,
     ratios of one file to itself left out; None where one of them has no interval. `unresolved`
-    says that it is above the config's precision, or unknown for want of rounds.
+    says that it is above the config's precision, or unknown for want of process sets.
     `missing` says why numbers are not there.
     """
 

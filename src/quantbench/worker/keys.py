@@ -30,7 +30,7 @@ STAGE_VERSIONS = {
     "calibrate": 2,
     "quantize": 2,
     "evaluate": 1,
-    "time": 1,
+    "time": 2,
     "explain": 1,
 }
 

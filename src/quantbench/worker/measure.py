@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from quantbench import environment, registry, store
-from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Evaluation, Timing, TimingOutcome
 from quantbench.core.units import CellTimings, EvaluateUnit, TimedArm, TimedCell, TimeUnit
 from quantbench.protocols import Progress
@@ -108,7 +107,8 @@ def _timed_meanwhile(unit: TimeUnit, access: Access) -> dict[str, TimingOutcome]
 def _time(
     unit: TimeUnit, opened: Opened, access: Access, on_progress: Callable[[float, str], None]
 ) -> dict[str, TimingOutcome]:
-    from quantbench.stages.time import ArmSpec, Comparison, time_cell
+    from quantbench.stages.arm_processes import ArmSpec
+    from quantbench.stages.time import Comparison, time_cell
 
     config = unit.config
     rng = np.random.default_rng(config.seed)
@@ -119,12 +119,13 @@ def _time(
             framework=item.arm.framework,
             path=access.model_path(opened.source.directory, item.artifact_key),
             options=session_options(config, item.arm.optimization_level, unit.num_threads),
+            compared_with=item.compared_with,
         )
         for item in unit.arms
     )
     with store.scratch(access.root) as folder:
         timed = time_cell(
-            Comparison(unit.cell, arms, unit.reference_id, ORIGINAL_ID),
+            Comparison(unit.cell, arms, unit.reference_id),
             inputs,
             config.time_benchmark_args,
             environment.pinned_cpus(unit.num_threads),
