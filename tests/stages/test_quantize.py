@@ -1,263 +1,26 @@
+"""What holds for every scheme, and the check of the files."""
+
 import itertools
 import json
 import logging
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from quantizing import Ranges, digest, quantized
 
 from quantbench.core.effective import effective
 from quantbench.core.errors import QuantbenchError
-from quantbench.core.quantization import Dynamic, Float32, IntegerType, QuantFormat, Static
-from quantbench.core.vocabulary import NODE_EXCLUSIONS, NodeExclusion, Operator
+from quantbench.core.quantization import Dynamic, Float32, Static
 from quantbench.graph.counts import default_opset
-from quantbench.graph.digest import graph_digest
-from quantbench.protocols import Inputs, SessionOptions
+from quantbench.protocols import SessionOptions
 from quantbench.runtimes.ort import RUNTIME
-from quantbench.stages.calibrate import collect_ranges
 from quantbench.stages.check import check_file
-from quantbench.stages.quantize import QuantizeFacts, quantize_model
+from quantbench.stages.quantize import quantize_model
 from tiny_models import KINDS, Models, inputs, samples
 
 CARDS = {"distilbert": "distilbert-squad", "vit": "vit-beans"}
-OPERATORS = ["Add", "Conv", "MatMul"]
-Ranges = Callable[[str, int], Path]
-
-
-@pytest.fixture(scope="module")
-def ranges(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Ranges:
-    """Ranges of the tiny models, calibrated once per model and opset."""
-    root = tmp_path_factory.mktemp("ranges")
-
-    def collected(kind: str, opset: int) -> Path:
-        path = root / f"{kind}-{opset}.json"
-        if not path.exists():
-            model = models.exported(kind, opset)
-            collect_ranges(model, samples(kind, 4), OPERATORS, "minmax", path)
-        return path
-
-    return collected
-
-
-def quantized(
-    models: Models, kind: str, opset: int, scheme: Dynamic | Static, ranges: Ranges, path: Path
-) -> QuantizeFacts:
-    found = ranges(kind, opset) if isinstance(scheme, Static) else None
-    return quantize_model(models.exported(kind, opset), scheme, found, path)
-
-
-def digest(path: Path) -> str:
-    return graph_digest(onnx.load(path))
-
-
-# Dynamic
-
-
-def test_dynamic_add_alone_computes_what_the_export_computes(
-    models: Models, tmp_path: Path
-) -> None:
-    path = tmp_path / "model.onnx"
-    exported = models.exported("distilbert", 11)
-    facts = quantize_model(exported, Dynamic(operators=("Add",)), None, path)
-    assert digest(path) == digest(exported)
-    assert facts.nodes["Add"].quantized == 0
-
-
-def test_excluding_adds_changes_nothing_in_dynamic_rows(models: Models, tmp_path: Path) -> None:
-    everything, some = tmp_path / "all.onnx", tmp_path / "some.onnx"
-    exported = models.exported("distilbert", 11)
-    operators = ("Add", "MatMul")
-    quantize_model(exported, Dynamic(operators=operators), None, everything)
-    excluding = Dynamic(operators=operators, node_exclusion=NODE_EXCLUSIONS)  # type: ignore[arg-type]
-    facts = quantize_model(exported, excluding, None, some)
-    assert everything.read_bytes() == some.read_bytes()
-    assert facts.exclusion_matches["layernorm"] > 0
-
-
-@pytest.mark.parametrize("per_channel", [False, True])
-def test_dynamic_matmul_has_int8_weights_and_uint8_activations(
-    models: Models, tmp_path: Path, per_channel: bool
-) -> None:
-    path = tmp_path / "model.onnx"
-    scheme = Dynamic(operators=("MatMul",), per_channel=per_channel)
-    facts = quantize_model(models.exported("distilbert", 11), scheme, None, path)
-    model = onnx.load(path)
-    kinds = Counter(node.op_type for node in model.graph.node)
-    # Of 17 MatMuls, 4 multiply two activations and stay.
-    counts = facts.nodes["MatMul"]
-    assert (counts.total, counts.quantized, counts.left) == (17, 13, 4)
-    assert kinds["MatMulInteger"] == 13
-    assert kinds["DynamicQuantizeLinear"] > 0  # uint8 by definition of the operator
-    weights = {item.name: item for item in model.graph.initializer}
-    used = [node.input[1] for node in model.graph.node if node.op_type == "MatMulInteger"]
-    assert {weights[name].data_type for name in used} == {onnx.TensorProto.INT8}
-    scales = [item for name, item in weights.items() if name.endswith("_scale")]
-    assert {len(item.dims) for item in scales} == ({1} if per_channel else {0})
-
-
-def test_gemm_is_counted_where_it_becomes_matmul(models: Models, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    facts = quantize_model(models.exported("vit", 17), Dynamic(operators=("MatMul",)), None, path)
-    assert (facts.nodes["Gemm"].total, facts.nodes["Gemm"].quantized) == (1, 1)
-    integer = sum(node.op_type == "MatMulInteger" for node in onnx.load(path).graph.node)
-    assert integer == facts.nodes["MatMul"].quantized + facts.nodes["Gemm"].quantized
-
-
-def test_dynamic_conv_has_an_integer_form(models: Models, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    facts = quantize_model(models.exported("vit", 17), Dynamic(operators=("Conv",)), None, path)
-    assert facts.nodes["Conv"].quantized == 1
-    assert Counter(node.op_type for node in onnx.load(path).graph.node)["ConvInteger"] == 1
-
-
-def test_an_operator_without_a_kernel_is_refused_with_a_hint(tmp_path: Path) -> None:
-    # The standard has Add for bfloat16, ONNX Runtime's CPU provider does not.
-    values = [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.BFLOAT16, [1]) for name in "xy"
-    ]
-    node = onnx.helper.make_node("Add", ["x", "x"], ["y"])
-    graph = onnx.helper.make_graph([node], "graph", values[:1], values[1:])
-    opsets = [onnx.helper.make_opsetid("", 17)]
-    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    path = tmp_path / "model.onnx"
-    onnx.save(model, path)
-    with pytest.raises(QuantbenchError, match=r"Add(.|\n)*leave its type out"):
-        check_file(path, [99], {"x": np.zeros(1)}, 1)
-
-
-# Static
-
-
-@pytest.mark.parametrize("activations", ["int8", "uint8"])
-@pytest.mark.parametrize("weights", ["int8", "uint8"])
-def test_qdq_has_the_types_that_were_asked_for(
-    models: Models,
-    ranges: Ranges,
-    tmp_path: Path,
-    activations: IntegerType,
-    weights: IntegerType,
-) -> None:
-    path = tmp_path / "model.onnx"
-    scheme = Static(operators=("MatMul",), activation_type=activations, weight_type=weights)
-    quantized(models, "distilbert", 17, scheme, ranges, path)
-    model = onnx.load(path)
-    stored = {item.name: item.data_type for item in model.graph.initializer}
-    found: dict[bool, set[int]] = {True: set(), False: set()}
-    for node in model.graph.node:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            found[node.input[0] in stored].add(stored[node.input[2]])
-    kinds = {"int8": onnx.TensorProto.INT8, "uint8": onnx.TensorProto.UINT8}
-    assert found == {True: {kinds[weights]}, False: {kinds[activations]}}
-    assert default_opset(model) == 17
-
-
-@pytest.mark.parametrize("quant_format", ["QDQ", "QOperator"])
-def test_matmuls_of_two_activations_are_quantized_only_on_purpose(
-    models: Models, ranges: Ranges, tmp_path: Path, quant_format: QuantFormat
-) -> None:
-    path = tmp_path / "model.onnx"
-    for on_purpose, expected in ((False, (17, 13, 4)), (True, (17, 17, 0))):
-        scheme = Static(
-            operators=("MatMul",),
-            quant_format=quant_format,
-            quantize_activation_matmul=on_purpose,
-        )
-        counts = quantized(models, "distilbert", 17, scheme, ranges, path).nodes["MatMul"]
-        assert (counts.total, counts.quantized, counts.left) == expected
-
-
-def test_excluded_nodes_stay_as_they_are_in_static_rows(
-    models: Models, ranges: Ranges, tmp_path: Path
-) -> None:
-    path = tmp_path / "model.onnx"
-    everything = quantized(models, "distilbert", 11, Static(operators=("Add",)), ranges, path)
-    scheme = Static(operators=("Add",), node_exclusion=("layernorm", "gelu", "softmax"))
-    facts = quantized(models, "distilbert", 11, scheme, ranges, path)
-    before, after = everything.nodes["Add"], facts.nodes["Add"]
-    assert (after.excluded, after.matched) == (14, 14)
-    # One Add is of integers, on shapes: it is never quantized.
-    assert (before.total, before.quantized, before.left) == (33, 32, 1)
-    assert (after.total, after.quantized, after.left) == (33, 18, 15)
-    assert facts.exclusion_matches == {"layernorm": 45, "gelu": 10, "softmax": 4}
-    assert facts.exclusion_effects == {"layernorm": 10, "gelu": 2, "softmax": 2}
-
-
-def test_static_per_channel_loads_at_opset_17(
-    models: Models, ranges: Ranges, tmp_path: Path
-) -> None:
-    path = tmp_path / "model.onnx"
-    scheme = Static(operators=("MatMul",), per_channel=True)
-    quantized(models, "vit", 17, scheme, ranges, path)
-    assert check_file(path, [0, 99], inputs("vit"), 1).keys() == {"0", "99"}
-
-
-def test_static_per_channel_at_opset_11_is_refused_with_a_hint(
-    models: Models, ranges: Ranges, tmp_path: Path
-) -> None:
-    path = tmp_path / "model.onnx"
-    scheme = Static(operators=("MatMul",), per_channel=True)
-    quantized(models, "vit", 11, scheme, ranges, path)
-    with pytest.raises(QuantbenchError, match=r"cannot load model.onnx(.|\n)*opset 13 or newer"):
-        check_file(path, [1], inputs("vit"), 1)
-
-
-def test_static_needs_ranges_and_dynamic_takes_none(models: Models, tmp_path: Path) -> None:
-    exported, path = models.exported("vit", 17), tmp_path / "model.onnx"
-    with pytest.raises(QuantbenchError, match="needs the ranges"):
-        quantize_model(exported, Static(operators=("MatMul",)), None, path)
-    with pytest.raises(QuantbenchError, match="others none"):
-        quantize_model(exported, Dynamic(operators=("MatMul",)), tmp_path / "r.json", path)
-
-
-def padded(given: Inputs, length: int) -> Inputs:
-    missing = length - given["input_ids"].shape[1]
-    return {name: np.pad(array, ((0, 0), (0, missing))) for name, array in given.items()}
-
-
-@pytest.mark.parametrize(
-    ("operators", "exclusions", "same"),
-    [
-        (("MatMul",), (), True),
-        (("Add",), ("softmax",), True),
-        (("Add",), (), False),
-    ],
-)
-def test_padding_changes_static_answers_only_where_the_mask_is_quantized(
-    models: Models,
-    ranges: Ranges,
-    tmp_path: Path,
-    operators: tuple[Operator, ...],
-    exclusions: tuple[NodeExclusion, ...],
-    same: bool,
-) -> None:
-    path = tmp_path / "model.onnx"
-    scheme = Static(operators=operators, node_exclusion=exclusions)
-    quantized(models, "distilbert", 11, scheme, ranges, path)
-    session = RUNTIME.open(path, SessionOptions(1, 99))
-    given = inputs("distilbert", 1, 10)
-    alone = session.bind(given)()["start_logits"]
-    # The samples of the calibration had no padding: the mask's range is [0, 0].
-    beside_padding = session.bind(padded(given, 30))()["start_logits"][:, :10]
-    assert np.array_equal(alone, beside_padding) == same
-
-
-def test_static_answers_do_not_depend_on_neighbours_of_the_same_length(
-    models: Models, ranges: Ranges, tmp_path: Path
-) -> None:
-    path = tmp_path / "model.onnx"
-    quantized(models, "distilbert", 11, Static(operators=("Add", "MatMul")), ranges, path)
-    session = RUNTIME.open(path, SessionOptions(1, 99))
-    batch = inputs("distilbert", 4)
-    together = session.bind(batch)()["end_logits"]
-    for i in range(4):
-        one = {name: array[i : i + 1] for name, array in batch.items()}
-        np.testing.assert_array_equal(session.bind(one)()["end_logits"][0], together[i])
-
-
-# Both
 
 
 @pytest.mark.parametrize("kind", KINDS)
