@@ -216,3 +216,14 @@ def test_reports_need_no_model_library(tmp_path: Path) -> None:
 def test_a_noise_floor_without_an_interval_is_not_called_valid() -> None:
     text = card_of(with_few_rounds(sweep()))
     assert "unknown: too few process sets" in text.split("## Noise floor")[1].split("## Method")[0]
+
+
+def test_rows_that_may_saturate_on_the_machine_are_warned_of_by_number(card: str) -> None:
+    result = sweep()
+    assert result.environment is not None
+    cpu = result.environment.cpu.model_copy(update={"flags": ("avx2", "avx512f")})
+    machine = result.environment.model_copy(update={"cpu": cpu})
+    warned = card_of(result.model_copy(update={"environment": machine}))
+    assert "Warnings:\n\n* rows " in warned or "Warnings:\n* rows " in warned
+    assert "can saturate on this processor, which has no VNNI" in warned
+    assert "can saturate" not in card
