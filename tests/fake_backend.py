@@ -15,6 +15,7 @@ from quantbench.core.units import (
     UNIT,
     CalibrateUnit,
     EvaluateUnit,
+    ExplainUnit,
     ExportUnit,
     PrepareUnit,
     QuantizeUnit,
@@ -95,6 +96,8 @@ class FakeBackend:
                 return _evaluation(parsed)
             case TimeUnit():
                 return {"outcome": "completed", "timings": _timings(parsed)}
+            case ExplainUnit():
+                return explanation(parsed)
 
 
 SUBJECT: dict[str, Any] = {
@@ -125,6 +128,8 @@ def _name(unit: Any) -> str:
             return unit.arm.id
         case TimeUnit():
             return unit.cell.id
+        case ExplainUnit():
+            return unit.arm.id
         case _:
             return ""
 
@@ -153,6 +158,37 @@ def _evaluation(unit: EvaluateUnit) -> dict[str, Any]:
         "per_sample": {"exact_match": right, "f1": right},
         "seconds": 1.0,
     }
+
+
+def explanation(unit: ExplainUnit) -> dict[str, Any]:
+    """One quantized node, close to the float model."""
+    assert unit.arm.variant is not None
+    error = {"signal": 1.0, "noise": 0.001, "num_values": 100}
+    activation = {
+        "name": "logits", "node": "n", "op_type": "MatMul", "layer": "layer.0", "error": error,
+        "rounding": None, "scale": None, "max_abs": 2.0, "p999_abs": 1.0, "median_abs": 0.5,
+        "feeds_softmax": False,
+    }  # fmt: skip
+    node = {
+        "name": "n", "op_type": "MatMul", "layer": "layer.0", "quantized": True,
+        "excluded_by": [], "patterns": [], "constant_operand": True,
+    }  # fmt: skip
+    time = {
+        "microseconds": 100.0,
+        "operators": [{"op_type": "MatMul", "num_nodes": 1, "microseconds": 90.0}],
+    }
+    return {
+        "outcome": "completed",
+        "scheme": unit.arm.variant.quantization.model_dump(mode="json"),
+        "optimization_level": 99, "opset": 11, "num_samples": unit.num_samples,
+        "is_x86": True, "vnni": True, "outputs": [activation], "activations": [activation],
+        "num_missing_activations": 0, "weights": [], "num_missing_weights": 0, "nodes": [node],
+        "idle_pairs": [], "executed_nodes": {"MatMul": 1},
+        "profile": {
+            "cell": unit.cell.model_dump(mode="json"), "num_threads": 2, "num_forwards": 32,
+            "num_blocks": 4, "warmup_runs": 5, "reference": time, "row": time,
+        },
+    }  # fmt: skip
 
 
 def _timings(unit: TimeUnit) -> dict[str, Any]:

@@ -66,10 +66,10 @@ def find(facts: Explanation) -> tuple[Finding, ...]:
 def advice(facts: Explanation, findings: tuple[Finding, ...]) -> str:
     """One paragraph: the error, the time, what was found and what to change."""
     decibels = sqnr_db(output_error(facts))
-    error = "are those in floats" if decibels is None else f"have {decibels:.1f} dB"
+    error = "are those of" if decibels is None else f"have {decibels:.1f} dB or more against"
     before, after = facts.profile.reference.microseconds, facts.profile.row.microseconds
     sentences = [
-        f"Over {facts.num_samples} inputs the outputs {error} against the float model, and a "
+        f"Over {facts.num_samples} inputs the outputs {error} the float model, and a "
         f"forward takes {after / before if before else 0.0:.2f} times as long as in floats."
     ]
     sentences += [f"{_capital(found.what)} ({found.rule})." for found in findings]

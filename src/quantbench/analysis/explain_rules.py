@@ -240,7 +240,7 @@ def r10_saturates(facts: Explanation) -> Finding | None:
     return Finding(
         rule="R10",
         what="this processor has no VNNI: sums of uint8 × int8 products can saturate at 16 bits",
-        evidence=f"outputs {_db(sqnr_db(output_error(facts)))} as deployed",
+        evidence=f"the worst output has {_db(sqnr_db(output_error(facts)))} as deployed",
         change="reduce_range: true",
     )
 
@@ -253,8 +253,8 @@ def r11_error_is_small(facts: Explanation) -> Finding | None:
         rule="R11",
         what="the error is small: the outputs differ from those in floats as rounding to 8 bits "
         "makes them differ",
-        evidence=f"outputs {_db(sqnr_db(output_error(facts)))}, {GOOD_DB:g} dB are enough for most "
-        "tasks",
+        evidence=f"the worst output has {_db(sqnr_db(output_error(facts)))}; {GOOD_DB:g} dB are "
+        "enough for most tasks",
     )
 
 

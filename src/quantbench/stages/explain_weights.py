@@ -134,8 +134,10 @@ def _blockwise(
     name = next(
         (
             name
-            for name, reader in readers.items()
-            if reader.output[0] == node.output[0] and exact[name].shape == (rows, columns)
+            for name, weight in exact.items()
+            if weight.shape == (rows, columns)
+            and name in readers
+            and readers[name].output[0] == node.output[0]
         ),
         None,
     )
