@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.quantization import Blocks, Dynamic, Scheme, Static, WeightOnly
 from quantbench.protocols import Inputs, SessionOptions
 from quantbench.runtimes.ort import RUNTIME
@@ -95,7 +96,7 @@ def _export(out: Path) -> Path:
 def _quantized(out: Path) -> dict[str, Path]:
     exported, ranges = out / "fp32.onnx", out / "ranges.json"
     samples: Iterator[Inputs] = (_inputs(1, 64, seed) for seed in range(8))
-    collect_ranges(exported, samples, ["MatMul"], "minmax", ranges)
+    collect_ranges(exported, samples, ["MatMul"], Calibration(), ranges)
     files: dict[str, Path] = {}
     for number, (name, scheme) in enumerate(SCHEMES.items()):
         files[name] = out / f"{number}.onnx"
