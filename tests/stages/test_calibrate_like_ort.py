@@ -67,7 +67,12 @@ def as_floats(data: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 
 def ranges_of_ort(
     model: Path, given: Iterator[Inputs], calibration: Calibration, options: dict[str, Any]
-) -> dict[str, tuple[float, float]]:
+) -> tuple[dict[str, tuple[float, float]], set[str]]:
+    """The ranges, and the tensors whose largest value ONNX Runtime's histogram does not hold.
+
+    The last edge of its absolute histogram can end up just below that value by rounding: the
+    value is then counted nowhere, and a high percentile of few values comes out smaller.
+    """
     from onnxruntime.quantization.calibrate import create_calibrator
 
     calibrator = create_calibrator(
@@ -79,7 +84,14 @@ def ranges_of_ort(
     )
     for sample in given:
         calibrator.collect_data(OneSample(sample))
-    return as_floats(calibrator.compute_data().data)
+    ranges = as_floats(calibrator.compute_data().data)
+    histograms = getattr(getattr(calibrator, "collector", None), "histogram_dict", {})
+    short = {
+        name
+        for name, (_, edges, smallest, largest, *_) in histograms.items()
+        if edges[-1] < max(abs(smallest), abs(largest))
+    }
+    return ranges, short
 
 
 def growing(kind: str) -> Iterator[Inputs]:
@@ -97,7 +109,8 @@ def test_ranges_equal_those_of_onnx_runtime(
 ) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(models.exported(kind, 17).read_bytes())
-    expected = ranges_of_ort(model, growing(kind), calibration, options)
+    expected, short = ranges_of_ort(model, growing(kind), calibration, options)
+    assert len(short) <= len(expected) // 4
     collect_ranges(model, growing(kind), OPERATORS, calibration, tmp_path / "ranges.json")
     found = loaded(tmp_path / "ranges.json")
     assert found.keys() == expected.keys()
@@ -106,6 +119,8 @@ def test_ranges_equal_those_of_onnx_runtime(
     for name, (smallest, largest) in loaded(tmp_path / "minmax.json").items():
         if smallest == largest:  # ONNX Runtime cuts constants off, at a random place
             assert abs(found[name][1]) == abs(largest), name
+        elif name in short:
+            assert found[name][1] >= expected[name][1], name
         else:
             assert found[name] == pytest.approx(expected[name], rel=1e-6, abs=0), name
 
