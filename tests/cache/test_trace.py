@@ -146,7 +146,9 @@ def test_a_static_file_leads_over_its_ranges_to_the_rows_they_were_found_on() ->
     )
     score = part(traced(number, "f1", result), "f1", "evaluation of the row")
     ranges = part(score, "quantized file", "activation ranges")
-    assert ranges.facts == {"key": "r1", "method": "minmax", "num_samples": 50}
+    assert ranges.facts == {
+        "key": "r1", "method": "minmax", "num_samples": 50, "symmetric": False,
+    }  # fmt: skip
     data = part(ranges, "calibration data").facts
     assert (data["split"], data["fingerprint"]) == ("train", "cafe")
     rows = data["rows"]

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.errors import UsageError
 from quantbench.core.quantization import Dynamic, Scheme, Static, WeightOnly
 from quantbench.data.models import resolve_model
@@ -200,7 +201,7 @@ class TestWhatIsRefused:
         exported, path, ranges = models.exported("distilbert", 14), tmp_path / "int8.onnx", None
         if isinstance(scheme, Static):
             ranges = tmp_path / "ranges.json"
-            collect_ranges(exported, samples("distilbert", 2), ["MatMul"], "minmax", ranges)
+            collect_ranges(exported, samples("distilbert", 2), ["MatMul"], Calibration(), ranges)
         quantize_model(exported, scheme, ranges, path)
         unfit = str(read_onnx(path).unfit)
         assert unfit.startswith("it is quantized already: it holds ")

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from pydantic import TypeAdapter
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.effective import effective
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import (
@@ -82,7 +83,7 @@ def quantized(models: Models, kind: str, opset: int, scheme: Scheme, path: Path)
     exported = models.exported(kind, opset)
     ranges = path.parent / f"{kind}-{opset}.json"
     if not ranges.exists():
-        collect_ranges(exported, samples(kind, 3), OPERATORS[kind], "minmax", ranges)
+        collect_ranges(exported, samples(kind, 3), OPERATORS[kind], Calibration(), ranges)
     quantize_model(exported, scheme, ranges if isinstance(scheme, Static) else None, path)
 
 
