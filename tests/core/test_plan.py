@@ -221,27 +221,25 @@ def test_each_swept_parameter_is_inert_in_the_rows_of_approaches_that_do_not_rea
 
 
 def test_a_fixed_parameter_that_no_row_reads_is_inert_for_the_whole_run() -> None:
-    fixed = {"activation_type": "int8", "weight_only": {"bits": 8}, "clamp_mask": False}
+    fixed = {"activation_type": "int8", "weight_only": {"bits": 8}}
     made = plan(quantization_approach="dynamic", benchmarked={}, reduce_range=True, **fixed)
     names = [item.parameter for item in made.inert if item.parameter in {*fixed, "reduce_range"}]
-    assert names == ["activation_type", "clamp_mask", "weight_only"]
+    assert names == ["activation_type", "weight_only"]
     assert made.inert[0].reason == "no row is static"
 
 
 def test_a_default_that_cannot_act_is_not_told() -> None:
     made = plan(quantization_approach="static", benchmarked={})
     assert made.rows[0].inert == ()
-    made = plan(quantization_approach="static", clamp_mask=True, benchmarked={})
-    assert [item.parameter for item in made.rows[0].inert] == ["clamp_mask"]
+    made = plan(operators_to_quantize=["Add"], quantize_activation_matmul=True, benchmarked={})
+    assert "quantize_activation_matmul" in [item.parameter for item in made.rows[0].inert]
 
 
 @pytest.mark.parametrize(
     ("operators", "parameter", "values"),
     [
-        (["MatMul"], "clamp_mask", [False, True]),
         (["Add"], "weight_type", ["int8", "uint8"]),
         (["Add"], "weight_symmetric", [False, True]),
-        (["Add"], "smooth_quant_alpha", [None, 0.5]),
         (["Add"], "quantize_activation_matmul", [False, True]),
     ],
 )

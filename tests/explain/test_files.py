@@ -145,7 +145,7 @@ def test_r1_a_mask_in_the_range_swallows_the_scores(explain: Explain) -> None:
             mask[:, -2:] = 0
             yield {**sample, "attention_mask": mask}
 
-    scheme = Static(operators=BOTH, node_exclusion=FINE, clamp_mask=False)
+    scheme = Static(operators=BOTH, node_exclusion=FINE)
     facts = explain(scheme, calibrated=padded())
     assert "R1" in rules(facts)
     assert "R1" not in rules(explain(scheme))

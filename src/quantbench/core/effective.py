@@ -22,16 +22,11 @@ from quantbench.core.quantization import (
 )
 from quantbench.core.vocabulary import (
     DYNAMIC_OPERATORS,
-    MASK_FREE_OPERATORS,
     PER_CHANNEL_OPERATORS,
-    SMOOTHED_OPERATORS,
     WEIGHT_ONLY_OPERATORS,
     WEIGHT_OPERATORS,
     exclusion_operators,
 )
-
-# The value of a parameter that does nothing, where it is not its default.
-_OFF: dict[str, Any] = {"clamp_mask": False}
 
 
 def effective(asked: Float32 | Scheme) -> tuple[Float32 | Scheme, list[Inert]]:
@@ -61,7 +56,7 @@ def effective(asked: Float32 | Scheme) -> tuple[Float32 | Scheme, list[Inert]]:
     changed: dict[str, Any] = {"operators": operators, "node_exclusion": tuple(acting)}
     found = asked.model_copy(update=changed)
     for name, reason in _idle_fields(found):
-        value, off = getattr(found, name), _OFF.get(name, type(found).model_fields[name].default)
+        value, off = getattr(found, name), type(found).model_fields[name].default
         if value != off:
             inert.append(Inert(parameter=name, value=repr(value), reason=reason))
             found = found.model_copy(update={name: off})
@@ -111,10 +106,6 @@ def _idle_fields(scheme: Scheme) -> Iterator[tuple[str, str]]:
         yield "quantize_activation_matmul", f"MatMul is not quantized here ({names})"
     if not isinstance(scheme, Static):
         return
-    if operators <= MASK_FREE_OPERATORS:
-        yield "clamp_mask", f"{names} does not see the attention mask"
-    if not operators & SMOOTHED_OPERATORS:
-        yield "smooth_quant_alpha", f"{names} has no weights to smooth for"
     weighted = operators & WEIGHT_OPERATORS
     if scheme.per_channel and scheme.quant_format == "QDQ" and weighted <= PER_CHANNEL_OPERATORS:
         yield "weight_symmetric", "QDQ weights with one scale per channel are always symmetric"

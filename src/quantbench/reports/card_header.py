@@ -27,8 +27,6 @@ PARAMETERS: tuple[str, ...] = (
     "weight_symmetric",
     "reduce_range",
     "quantize_activation_matmul",
-    "clamp_mask",
-    "smooth_quant_alpha",
     "calibration",
     "weight_only",
     "framework",
