@@ -408,7 +408,8 @@ def test_a_run_registers_its_folder_once_and_names_what_it_needed(
     (run,) = read_runs(root)
     assert run.path == tmp_path / "runs" / "sweep"
     assert run.running_since_ns is None
-    assert len(run.keys) == 6  # the export, one quantized file, three evaluations, one cell
+    # The export, one quantized file, three evaluations, one cell, the explanation of the worst row.
+    assert len(run.keys) == 7
 
 
 def test_looking_after_the_store_loads_no_model_library(root: Path) -> None:
