@@ -265,3 +265,27 @@ def test_what_does_not_fit_is_told_before_anything_is_written(
     assert told in text
     assert "Traceback" not in text
     assert not (folder / "bad").exists()
+
+
+def test_the_worst_row_is_explained_and_so_is_any_other(
+    questions: SweepResult,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (explained,) = questions.explained
+    assert f"## Why row {explained.row} is worst" in (folder / "questions/README.md").read_text()
+    monkeypatch.setenv("QUANTBENCH_STORE", str(folder / "store"))
+    asked = ["explain", str(folder / "questions"), "--row", "6", "--samples", "2"]
+    assert cli.main([*asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["row"] == 6
+    assert [layer["name"] for layer in found["layers"]].count("layer.3") == 1
+    assert found["explanation"]["num_missing_weights"] == 0
+    assert found["output_db"] > 0
+    assert {finding["rule"] for finding in found["findings"]} >= {"R2"}
+    assert (folder / "questions/explained/row-006.json").exists()
+    assert cli.main(asked) == 0
+    written = capsys.readouterr().out
+    assert "Left in floats" in written
+    assert "Error by block" in written
