@@ -58,6 +58,7 @@ def test_a_sweep_explains_its_worst_row_and_the_card_has_a_section_on_it(
     (explained,) = run_dir.load_run(RUN, registry.catalog()).explained
     assert (explained.row, explained.trial_id) == (row.number, row.trial_id)
     card = (RUN / "README.md").read_text()
+    assert "What was left in floats" not in card  # nothing was: no empty table
     assert f"## Why row {row.number} is worst" in card
     assert "(R11)" in card
     before = card

@@ -36,9 +36,14 @@ def why_worst(result: SweepResult, summary: SweepSummary) -> list[str]:
         "quantizing that one tensor adds. 20 dB is an error of a tenth.",
         table(_HEAD, _layers(derived)),
         details(text(profile_line(derived)), table(TIMES, _escaped(time_rows(derived)))),
-        details("What was left in floats, and why", table(LEFT, _escaped(left_rows(derived)))),
+        *_left(derived),
         f"More: {code(f'quantbench explain RUN --row {row.number}')}",
     ]
+
+
+def _left(derived: Why) -> list[str]:
+    rows = _escaped(left_rows(derived))
+    return [details("What was left in floats, and why", table(LEFT, rows))] if rows else []
 
 
 _HEAD = [
