@@ -15,8 +15,10 @@ from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import Dynamic, Scheme, Static, WeightOnly
 from quantbench.core.results import NodeCounts
 from quantbench.graph.counts import node_counts, op_type_counts
+from quantbench.graph.dataflow import subgraphs
 from quantbench.graph.matmuls import activation_matmuls
 from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
+from quantbench.graph.shared_weights import with_own_weights
 from quantbench.stages.quantizers import dynamic, static, weight_only
 from quantbench.stages.quantizers.files import Files
 
@@ -70,6 +72,9 @@ def quantize_model(
         for node in model.graph.node
         if node.op_type in operators and node.name not in kept
     }
+    if isinstance(scheme, Static) and scheme.quant_format == "QOperator":
+        _refuse_reading_subgraphs(model)
+    model = with_own_weights(model, matched & in_question, in_question - matched)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".quantize-") as folder:
         # Shape inference writes beside its input, hence a copy of our own.
         source, target = Path(folder) / "named.onnx", Path(folder) / "quantized.onnx"
@@ -89,6 +94,17 @@ def quantize_model(
         exclusion_matches={name: len(names) for name, names in wanted.items()},
         exclusion_effects={name: len(names & in_question) for name, names in wanted.items()},
     )
+
+
+def _refuse_reading_subgraphs(model: onnx.ModelProto) -> None:
+    """QOperator replaces float tensors, and does not see who reads them inside a subgraph."""
+    for node in model.graph.node:
+        if any(True for _ in subgraphs(node)):
+            raise QuantbenchError(
+                f"static QOperator cannot quantize a graph with control flow: {node.name} is "
+                f"{node.op_type}",
+                hint="Take quant_format QDQ, or dynamic quantization.",
+            )
 
 
 def _kept(model: onnx.ModelProto, scheme: Scheme) -> frozenset[str]:
