@@ -254,7 +254,7 @@ def naive_row(
                 exported,
                 inputs,
                 scheme.operators,
-                scheme.calibration.method,
+                scheme.calibration,
                 ranges,
                 on_sample=lambda _: at.append(time.perf_counter()),
             )
@@ -366,7 +366,7 @@ def naive_units(naive: Mapping[str, Any], wall_s: float, config: SweepConfig) ->
 
 def sweep_units(result: SweepResult, wall_s: float) -> SweepUnits:
     """The unit costs of a sweep that began with an empty store, and its whole time."""
-    from quantbench.stages.time import BLOCK_DISCARDED_FORWARDS
+    from quantbench.stages.arm_processes import BLOCK_DISCARDED_FORWARDS
 
     spent = _by_stage(result.spent)
     evaluations = [a.evaluation for a in result.arms if isinstance(a.evaluation, Evaluation)]

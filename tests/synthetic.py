@@ -56,7 +56,8 @@ IMAGE_CLASSIFICATION = TaskSpec(
     output_names=("logits",),
 )
 NUM_SAMPLES = 1200
-ROUNDS = 9
+ROUNDS = 12
+ROUNDS_PER_SET = 3
 FORWARDS = 16
 REFERENCE_ID = "onnxruntime-float32-opset11-level99"
 
@@ -235,14 +236,15 @@ def timing(arm_id: str, cell: Cell, speed: float, noise: float, *, twice: bool =
         for position in (0, 9) if twice else (3,):
             level = 40e6 * cell.batch_size / speed * drift * (1 + noise * rng.uniform(-1, 1))
             times = tuple(round(level * (1 + 0.02 * rng.random())) for _ in range(FORWARDS))
-            blocks.append(Block(round=number, position=position, samples_ns=times))
+            place = {"process_set": number // ROUNDS_PER_SET, "round": number}
+            blocks.append(Block(**place, position=position, samples_ns=times))
     process = ArmProcess(num_threads=2, affinity=(0, 1), peak_rss_bytes=10**9, warmup_runs=5)
     return Timing(
         cell=cell,
         session="session",
         reference_id=REFERENCE_ID,
         blocks=tuple(blocks),
-        processes=(process,),
+        processes=(process,) * (ROUNDS // ROUNDS_PER_SET),
         stopped="precise",
     )
 

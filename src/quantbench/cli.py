@@ -20,7 +20,9 @@ examples:
   quantbench run sweep.yaml           do it; the card is runs/sweep/README.md
   quantbench card runs/sweep          write the card again from the stored results
   quantbench trace RUN --row 3        what made the numbers of a row
+  quantbench inspect model.onnx       the modules of a file, and what is quantized in them
   quantbench explain RUN --row 3      where its error and its time come from
+  quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
   quantbench cache                    what the store has, by stage
 
 exit codes:
@@ -78,6 +80,27 @@ examples:
   quantbench trace runs/sweep --row 3
   quantbench trace runs/sweep --row 3 --metric speedup
   quantbench trace runs/sweep --row 1f0c --metric exact_match --json
+"""
+
+_INSPECT_EPILOG = """\
+Nodes are shown by the module they come from; layers that hold the same are shown as one. Patterns
+are what node_exclusion can name; layer.N and block:NAME name what the tree shows. Nothing is run,
+and values of weights are not read.
+
+examples:
+  quantbench inspect model.onnx
+  quantbench inspect onnx/model_quantized.onnx --depth 6
+  quantbench inspect model.onnx --json
+"""
+
+_SAVE_EPILOG = """\
+The folder gets onnx/model.onnx (the fp32 export), the row's file under the name that
+transformers.js has for it (onnx/model_int8.onnx), config.json, tokenizer or processor, the card,
+and quantbench.json with the digests that were measured.
+
+examples:
+  quantbench save-model runs/sweep --row 3 --to distilbert-int8
+  quantbench save-model runs/sweep --row 1f0c --to distilbert-int8 --force --json
 """
 
 
@@ -167,6 +190,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     trace.add_argument("--json", action="store_true", help="print the same as JSON")
 
+    inspect = _add(commands, "inspect", _inspect, "print what is in an ONNX file, by module")
+    _teach(inspect, _INSPECT_EPILOG)
+    inspect.add_argument("model", type=Path, metavar="MODEL.onnx", help="an ONNX file")
+    inspect.add_argument(
+        "--depth", type=int, default=4, metavar="N", help="levels of modules to show (default: 4)"
+    )
+    inspect.add_argument("--json", action="store_true", help="print all of it as JSON")
     explain = _add(commands, "explain", _explain, "tell where a row's error and time come from")
     _teach(explain, _EXPLAIN_EPILOG)
     explain.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
@@ -181,6 +211,16 @@ def _parser() -> argparse.ArgumentParser:
         help="whose activations are compared (default: 32)",
     )
     explain.add_argument("--json", action="store_true", help="print the same as JSON")
+
+    save = _add(commands, "save-model", _save_model, "write a row's model for others to load")
+    _teach(save, _SAVE_EPILOG)
+    save.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    save.add_argument(
+        "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
+    )
+    save.add_argument("--to", required=True, type=Path, metavar="DIR", help="the folder to write")
+    save.add_argument("--force", action="store_true", help="replace what save-model wrote there")
+    save.add_argument("--json", action="store_true", help="print what was written as JSON")
 
     cache = _add(commands, "cache", _cache_list, "list, check and tidy up the store")
     _teach(cache, _CACHE_EPILOG)
@@ -284,11 +324,29 @@ def _trace(arguments: argparse.Namespace) -> int:
     return print_trace(arguments.run_dir, arguments.row, arguments.metric, as_json=arguments.json)
 
 
+def _inspect(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.inspect import print_model
+
+    return print_model(arguments.model, arguments.depth, as_json=arguments.json)
+
+
 def _explain(arguments: argparse.Namespace) -> int:
     from quantbench.commands.explain import print_explanation
 
     return print_explanation(
         arguments.run_dir, arguments.row, arguments.samples, as_json=arguments.json
+    )
+
+
+def _save_model(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.save_model import save_row
+
+    return save_row(
+        arguments.run_dir,
+        arguments.row,
+        arguments.to,
+        force=arguments.force,
+        as_json=arguments.json,
     )
 
 

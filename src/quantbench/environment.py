@@ -9,6 +9,7 @@ import platform
 from pathlib import Path
 
 from quantbench.core.errors import UsageError
+from quantbench.core.instructions import missing_instructions
 from quantbench.core.results import CpuInfo, Environment
 
 PACKAGES = (
@@ -22,15 +23,6 @@ PACKAGES = (
     "numpy",
     "pillow",
 )
-
-# What `supported_instructions` may ask for, and the flags of /proc/cpuinfo that show it.
-INSTRUCTION_FLAGS: dict[str, frozenset[str]] = {
-    "avx2": frozenset({"avx2"}),
-    "avx512": frozenset({"avx512f"}),
-    "avx512_vnni": frozenset({"avx512_vnni"}),
-    "amx": frozenset({"amx_tile", "amx_int8"}),
-}
-
 
 # What a worker that makes one file may come to need: a base-size model takes 1.6 GiB.
 _WORKER_BYTES = 4 * 2**30
@@ -114,14 +106,10 @@ def check_instructions(wanted: str | None, flags: tuple[str, ...]) -> None:
     Raises:
         UsageError: the processor does not have them.
     """
-    if wanted is None:
-        return
-    missing = INSTRUCTION_FLAGS[wanted] - set(flags)
-    if missing:
+    missing = missing_instructions(wanted, flags)
+    if missing is not None:
         raise UsageError(
-            f"backend_args.supported_instructions asks for {wanted}, "
-            f"but this processor has no {', '.join(sorted(missing))}",
-            hint="Run on a machine that has it, or set supported_instructions: null.",
+            missing, hint="Run on a machine that has it, or set supported_instructions: null."
         )
 
 

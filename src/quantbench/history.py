@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -23,7 +24,7 @@ def this_machine() -> str:
 def read_history(store: Path) -> tuple[Past, ...]:
     """What is known, the oldest first. A line that was cut off by a crash is passed over."""
     file = store / _FILE
-    if not file.exists():
+    if not file.is_file():
         return ()
     found: list[Past] = []
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -36,5 +37,7 @@ def read_history(store: Path) -> tuple[Past, ...]:
 
 def add_to_history(store: Path, past: Past) -> None:
     """Add a line. Several processes may do so at once: each line is written whole."""
-    with (store / _FILE).open("a", encoding="utf-8") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK  # a pipe is not waited for
+    handle = os.open(store / _FILE, flags, 0o666)
+    with os.fdopen(handle, "a", encoding="utf-8") as file:
         file.write(past.model_dump_json() + "\n")

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.plan import Plan, Variant, calibrated_operators
-from quantbench.core.quantization import Calibration, Float32, Static
+from quantbench.core.quantization import Float32, Static
 from quantbench.core.results import ArtifactOutcome, Failed
 from quantbench.core.steps import calibration_name, export_name
 from quantbench.core.units import CalibrateUnit, ExportUnit, QuantizeUnit, Ranges, RangesAnswer

@@ -34,13 +34,14 @@ from quantbench.core.results import (
 )
 from quantbench.core.specs import Catalog
 from quantbench.core.units import Prepared
-from quantbench.store import remove_half_written, write_atomically
+from quantbench.store import read_ordinary, remove_half_written, write_atomically
 
 _SPENT = "spent.jsonl"
 _LOG = "log.txt"
 _FOLDERS = ("arms", "results", "explained", "plots")
-# A link in the place of a file is not followed.
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+_FILES = ("config.yaml", "pinned.yaml", "plan.json", "run.json", _SPENT, _LOG)
+# A link in the place of a file is not followed, a pipe not waited for.
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
 _MADE_FIRST = {"arms", "results"}
 
 Read = TypeVar("Read", bound=BaseModel)
@@ -115,7 +116,7 @@ class RunDir:
         if not file.exists():
             return ()
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = read_ordinary(file).decode().splitlines()
             return tuple(Spent.model_validate_json(line) for line in lines)
         except (OSError, ValueError) as error:
             raise _damaged(file, _reason(error)) from None
@@ -137,7 +138,7 @@ def check_target(path: Path, config: SweepConfig, catalog: Catalog) -> None:
     if _exists(path) and not path.is_dir():
         raise UsageError(f"{path} is a file: a run needs a folder", hint="Choose another --out.")
     # A run that was ended at its very start has left nothing but these.
-    _refuse_links(path)
+    _refuse_others(path)
     names = _names_in(path) if path.is_dir() else set[str]()
     if not all(name in _MADE_FIRST or name.startswith(".config.yaml-") for name in names):
         if not (path / "config.yaml").exists():
@@ -219,7 +220,7 @@ def open_run(
             stand where this one would write.
     """
     run = RunDir(path)
-    _refuse_links(path)
+    _refuse_others(path)
     if (path / "run.json").exists() and not fresh:
         found = _read_facts(path)
         changed = _changed(found, prepared)
@@ -268,7 +269,7 @@ def check_run(path: Path) -> None:
     """
     if not _exists(path / "run.json"):
         raise UsageError(f"{path} holds no run", hint="Give the folder that `quantbench run` made.")
-    _refuse_links(path)
+    _refuse_others(path)
 
 
 def load_run(path: Path, catalog: Catalog) -> SweepResult:
@@ -311,20 +312,33 @@ def _names_in(path: Path) -> set[str]:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _refuse_links(path: Path) -> None:
-    """Links in a run's folder would lead what is written to another place."""
+def _refuse_others(path: Path) -> None:
+    """Links in a run's folder would lead what is written to another place; pipes block."""
     for name in (*_FOLDERS, _SPENT, _LOG):
         if (path / name).is_symlink():
             raise UsageError(
                 f"{path / name} is a link: results are not written through links",
                 hint="Put what it links to in its place, or choose another folder for the run.",
             )
+    for name in _FILES:
+        file = path / name
+        if file.exists() and not file.is_file():
+            raise UsageError(
+                f"{file} is no ordinary file (a pipe, a device, a socket or a folder)",
+                hint="Remove it, or choose another folder for the run.",
+            )
+    for name in _FOLDERS:
+        if (path / name).exists() and not (path / name).is_dir():
+            raise UsageError(
+                f"{path / name} is no folder",
+                hint="Remove it, or choose another folder for the run.",
+            )
 
 
 def _read_config(path: Path, catalog: Catalog) -> SweepConfig:
     file = path / "config.yaml"
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_ordinary(file).decode()
     except (OSError, ValueError) as error:
         raise _damaged(file, _reason(error)) from None
     return read_config(text, str(file), catalog)
@@ -341,7 +355,7 @@ def _read(file: Path, kind: type[Read], expected: int = SCHEMA_VERSION) -> Read:
         QuantbenchError: it is of another version, damaged, or gone.
     """
     try:
-        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        raw: dict[str, Any] = json.loads(read_ordinary(file))
         version = raw.get("schema_version", expected)
         if version != expected:
             raise QuantbenchError(

@@ -8,15 +8,18 @@ which ends with the process: others wait for it, and what nobody holds was aband
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,17 @@ from quantbench.core.frozen import content_key
 Facts = dict[str, Any]
 
 FACTS_FILE = "facts.json"
+
+
+class NotOrdinaryError(OSError):
+    """A pipe, device, socket or folder stands where a file belongs."""
+
+
+# What reading a damaged `facts.json`, or the files that it names, raises.
+UNUSABLE = (
+    FileNotFoundError, NotOrdinaryError, ValueError, KeyError, TypeError, AttributeError,
+    RecursionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -200,9 +214,28 @@ def remove_half_written(folder: Path) -> None:
             path.unlink()
 
 
+def open_ordinary(path: Path) -> BufferedReader:
+    """Open a file to be read, without ever waiting for someone who writes it.
+
+    Raises:
+        NotOrdinaryError: it is a pipe, a device, a socket or a folder.
+        OSError: it cannot be opened.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise NotOrdinaryError(errno.EINVAL, "it is no ordinary file", str(path))
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # in case it was replaced just now
+    return open(handle, "rb")  # noqa: PTH123 - the handle is open
+
+
+def read_ordinary(path: Path) -> bytes:
+    """The content of a file, opened as `open_ordinary` does."""
+    with open_ordinary(path) as file:
+        return file.read()
+
+
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
+    with open_ordinary(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -287,13 +320,13 @@ def _keep(temporary: Path, folder: Path, stage: str, facts: Facts) -> None:
 def _read(root: Path, key: str, is_unchanged: Callable[[Path, Facts], bool]) -> Stored | None:
     folder = artifact_folder(root, key)
     try:
-        record = json.loads((folder / FACTS_FILE).read_bytes())
+        record = json.loads(read_ordinary(folder / FACTS_FILE))
         digest = record.pop("sha256")
         facts: Facts = record["facts"]
         good = digest == content_key(record, 64) and all(
             is_unchanged(folder / name, wrote) for name, wrote in record["files"].items()
         )
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except UNUSABLE:
         good = False  # damaged, or somebody took a file away
     if not good:
         return None  # whoever makes it again removes what is left of it

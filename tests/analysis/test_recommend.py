@@ -77,7 +77,7 @@ def test_an_invalid_session_is_the_first_caution() -> None:
 
 def test_a_choice_by_a_speed_without_an_interval_says_so() -> None:
     (caution,) = recommend(summarize(with_few_rounds(sweep()), QUESTION_ANSWERING)).cautions
-    assert "unresolved: there were too few rounds for an interval" in caution
+    assert "unresolved: there were too few process sets for an interval" in caution
 
 
 def test_a_choice_by_a_speed_with_a_wide_interval_says_so(summary: SweepSummary) -> None:

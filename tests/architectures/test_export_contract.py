@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.config import MAX_OPSET, MIN_OPSET
 from quantbench.core.quantization import Dynamic, Static
 from quantbench.graph.counts import default_opset
@@ -107,11 +108,12 @@ def test_static_quantization_loads_and_runs(
     path, ranges = tmp_path / "model.onnx", tmp_path / "ranges.json"
     exported = models.exported(kind, opset)
     operators = ("Add", "Gemm", "MatMul")
-    collect_ranges(exported, samples(kind, 6), operators, "minmax", ranges)
+    collect_ranges(exported, samples(kind, 6), operators, Calibration(), ranges)
     scheme = Static(operators=operators, node_exclusion=("layernorm", "gelu", "softmax"))
     facts = quantize_model(exported, scheme, ranges, path)
     assert default_opset(onnx.load(path)) == opset
-    assert facts.nodes["MatMul"].left == 0
+    # Those of two activations: scores and context of each attention.
+    assert facts.nodes["MatMul"].left == 2 * num_layers(kind)
     assert facts.nodes["Add"].excluded == facts.nodes["Add"].matched
     assert facts.nodes["Add"].quantized > 0
     assert_close_to_the_export(models, kind, exported, path)

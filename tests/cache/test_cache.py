@@ -408,7 +408,7 @@ def test_a_run_registers_its_folder_once_and_names_what_it_needed(
     (run,) = read_runs(root)
     assert run.path == tmp_path / "runs" / "sweep"
     assert run.running_since_ns is None
-    # The export, one quantized file, three evaluations, one cell, the explanation of the worst row.
+    # The export, one quantized file, three evaluations, one cell, one explanation.
     assert len(run.keys) == 7
 
 

@@ -146,7 +146,9 @@ def test_a_static_file_leads_over_its_ranges_to_the_rows_they_were_found_on() ->
     )
     score = part(traced(number, "f1", result), "f1", "evaluation of the row")
     ranges = part(score, "quantized file", "activation ranges")
-    assert ranges.facts == {"key": "r1", "method": "minmax", "num_samples": 50}
+    assert ranges.facts == {
+        "key": "r1", "method": "minmax", "num_samples": 50, "symmetric": False,
+    }  # fmt: skip
     data = part(ranges, "calibration data").facts
     assert (data["split"], data["fingerprint"]) == ("train", "cafe")
     rows = data["rows"]
@@ -177,7 +179,8 @@ def test_a_speedup_leads_over_its_cells_to_sessions_arms_and_files() -> None:
     row = part(session, "this row")
     assert row.facts["num_rounds"] == synthetic.ROUNDS
     assert row.facts["num_forwards"] == synthetic.ROUNDS * synthetic.FORWARDS
-    assert row.facts["processes"] == [{"num_threads": 2, "affinity": [0, 1], "warmup_runs": 5}]
+    process = {"num_threads": 2, "affinity": [0, 1], "warmup_runs": 5}
+    assert row.facts["processes"] == [process] * (synthetic.ROUNDS // synthetic.ROUNDS_PER_SET)
     reference = part(session, "the reference (ONNX Runtime fp32)")
     assert reference.facts["num_blocks"] == 2 * synthetic.ROUNDS
     assert names(row) == ["quantized file"]
@@ -186,7 +189,7 @@ def test_a_speedup_leads_over_its_cells_to_sessions_arms_and_files() -> None:
 
 def test_a_ratio_without_an_interval_says_so() -> None:
     made = part(traced("3", "speedup", synthetic.with_few_rounds(synthetic.sweep())), "speedup")
-    assert made.facts["speedup_note"] == "too few rounds for an interval"
+    assert made.facts["speedup_note"] == "too few process sets for an interval"
     assert part(made, "cell b1-l32").facts["unresolved"] is True
 
 

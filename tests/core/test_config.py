@@ -10,6 +10,7 @@ from quantbench.core.config import SWEEPABLE, SweepConfig
 from quantbench.core.config_file import read_config, with_values
 from quantbench.core.config_schema import schema
 from quantbench.core.errors import ConfigError
+from quantbench.core.quantization import APPROACHES_OF, SCHEMES
 
 GOOD = """
 task: question-answering
@@ -108,6 +109,37 @@ def test_a_swept_parameter_that_is_also_fixed_is_an_error() -> None:
     assert "both fixed and swept" in problem(text, "benchmarked.operators_to_quantize")
 
 
+@pytest.mark.parametrize("approach", list(SCHEMES))
+def test_a_scheme_takes_its_own_parameters_from_the_config(approach: str) -> None:
+    config = read(
+        edited(
+            quantization_approach=approach,
+            operators_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type="uint8",
+            weight_only={"bits": 8},
+            benchmarked={},
+        )
+    )
+    scheme = config.quantization()
+    assert type(scheme) is SCHEMES[approach]
+    assert scheme.operators == ("MatMul",)
+    for name in type(scheme).model_fields.keys() - {"approach", "operators"}:
+        assert getattr(scheme, name) == getattr(config, name)
+
+
+def test_every_parameter_of_a_scheme_can_be_swept_or_its_parts_can() -> None:
+    for name in APPROACHES_OF:
+        assert any(swept.split(".")[0] == name for swept in SWEEPABLE)
+
+
+def test_the_defaults_of_the_config_are_those_of_the_schemes() -> None:
+    for scheme in SCHEMES.values():
+        for name in scheme.model_fields.keys() - {"approach", "operators"}:
+            field = SweepConfig.model_fields[name]
+            assert scheme.model_fields[name].default == field.get_default(call_default_factory=True)
+
+
 def test_a_nested_parameter_is_swept_by_its_dotted_name() -> None:
     config = read(edited(framework_args={}, benchmarked={"framework_args.opset": [11, 17]}))
     assert config.benchmarked["framework_args.opset"] == (11, 17)
@@ -142,7 +174,16 @@ def test_a_value_that_is_swept_twice_is_an_error() -> None:
         ({"framework_args": {"opset": 11.5}}, "framework_args.opset", "whole number"),
         ({"framework_args": {"optimization_level": 3}}, "framework_args.optimization_level",
          "0, 1, 2, 99"),
-        ({"calibration": {"method": "entropy"}}, "calibration.method", "minmax"),
+        ({"calibration": {"method": "kl"}}, "calibration.method", "entropy"),
+        ({"calibration": {"percentile": 99.0}}, "calibration.percentile",
+         "belongs to percentile"),
+        ({"benchmarked": {"calibration.num_bins": [64, 128]}},
+         "benchmarked.calibration.num_bins", "belongs to entropy, percentile"),
+        ({"smooth_quant_alpha": 1.5}, "smooth_quant_alpha", "at least 0, at most 1"),
+        ({"weight_only": {"block_size": 48}}, "weight_only.block_size", "16, 32, 64, 128, 256"),
+        ({"activation_type": "int4"}, "activation_type", "int8, uint8"),
+        ({"benchmarked": {"weight_only": [{}]}}, "benchmarked.weight_only", "weight_only.bits"),
+        ({"framework_args": {"exporter": "tf"}}, "framework_args.exporter", "torchscript, dynamo"),
         ({"time_benchmark_args": {"duration": 0}}, "time_benchmark_args.duration", "more than 0"),
         ({"benchmarked": {"seed": [1, 2]}}, "benchmarked.seed", "describes the whole run"),
         ({"benchmarked": {"per_channel": True}}, "benchmarked.per_channel", "must be a list"),

@@ -186,6 +186,99 @@ def test_static_per_channel_below_opset_13_is_refused_with_the_reason() -> None:
     assert made.rows[1].arm_id is None
 
 
+def refusals(**changes: Any) -> list[str | None]:
+    made = plan(quantization_approach="static", **changes)
+    return [row.refused for row in made.rows]
+
+
+def test_static_per_channel_below_opset_13_works_as_integer_operators() -> None:
+    swept = {"quant_format": ["QDQ", "QOperator"]}
+    refused = refusals(per_channel=True, benchmarked=swept)
+    assert "quant_format QOperator works" in (refused[0] or "")
+    assert refused[1] is None
+
+
+def test_int8_activations_with_uint8_weights_are_refused_with_what_works() -> None:
+    swept = {"activation_type": ["int8", "uint8"], "weight_type": ["int8", "uint8"]}
+    refused = refusals(benchmarked=swept)
+    assert [reason is not None for reason in refused] == [False, True, False, False]
+    assert "take weight_type int8, or activation_type uint8" in (refused[1] or "")
+
+
+def test_each_swept_parameter_is_inert_in_the_rows_of_approaches_that_do_not_read_it() -> None:
+    swept = {"activation_type": ["int8"], "weight_type": ["int8"], "weight_only.bits": [8]}
+    approaches = ["dynamic", "static", "weight_only"]
+    made = plan(benchmarked={"quantization_approach": approaches, **swept})
+    inert = {
+        str(row.trial.parameters["quantization_approach"]): {item.parameter for item in row.inert}
+        for row in made.rows
+    }
+    assert inert == {
+        "dynamic": {"activation_type", "weight_only.bits"},
+        "static": {"weight_only.bits"},
+        "weight_only": {"activation_type", "weight_type"},
+    }
+
+
+def test_a_fixed_parameter_that_no_row_reads_is_inert_for_the_whole_run() -> None:
+    fixed = {"activation_type": "int8", "weight_only": {"bits": 8}, "clamp_mask": False}
+    made = plan(quantization_approach="dynamic", benchmarked={}, reduce_range=True, **fixed)
+    names = [item.parameter for item in made.inert if item.parameter in {*fixed, "reduce_range"}]
+    assert names == ["activation_type", "clamp_mask", "weight_only"]
+    assert made.inert[0].reason == "no row is static"
+
+
+def test_a_default_that_cannot_act_is_not_told() -> None:
+    made = plan(quantization_approach="static", benchmarked={})
+    assert made.rows[0].inert == ()
+    made = plan(quantization_approach="static", clamp_mask=True, benchmarked={})
+    assert [item.parameter for item in made.rows[0].inert] == ["clamp_mask"]
+
+
+@pytest.mark.parametrize(
+    ("operators", "parameter", "values"),
+    [
+        (["MatMul"], "clamp_mask", [False, True]),
+        (["Add"], "weight_type", ["int8", "uint8"]),
+        (["Add"], "weight_symmetric", [False, True]),
+        (["Add"], "smooth_quant_alpha", [None, 0.5]),
+        (["Add"], "quantize_activation_matmul", [False, True]),
+    ],
+)
+def test_values_that_are_the_same_share_a_file_and_are_marked(
+    operators: list[str], parameter: str, values: list[Any]
+) -> None:
+    made = plan(
+        quantization_approach="static",
+        operators_to_quantize=operators,
+        benchmarked={parameter: values},
+    )
+    assert len({row.arm_id for row in made.rows}) == 1
+    assert [[item.parameter for item in row.inert] for row in made.rows].count([parameter]) == 1
+
+
+def test_weight_symmetric_is_inert_where_qdq_weights_have_channels() -> None:
+    swept = {"weight_symmetric": [False, True], "quant_format": ["QDQ", "QOperator"]}
+    made = plan(
+        quantization_approach="static",
+        per_channel=True,
+        framework_args={"opset": 17},
+        benchmarked=swept,
+    )
+    assert [bool(row.inert) for row in made.rows] == [True, False, False, False]
+    assert len({row.arm_id for row in made.rows}) == 3
+
+
+def test_weight_only_quantizes_matmul_alone() -> None:
+    made = plan(
+        quantization_approach="weight_only",
+        benchmarked={"operators_to_quantize": [["Add"], ["Add", "MatMul"], ["MatMul"]]},
+    )
+    by_operators = {str(row.trial.parameters["operators_to_quantize"]): row for row in made.rows}
+    assert by_operators["['Add']"].arm_id == made.rows[0].reference_id
+    assert by_operators["['Add', 'MatMul']"].arm_id == by_operators["['MatMul']"].arm_id
+
+
 def test_each_optimization_level_has_its_own_reference() -> None:
     made = plan(
         framework_args={"opset": 17},
@@ -228,3 +321,37 @@ def test_every_step_of_a_sweep_has_a_name_of_its_own() -> None:
     }
     found = [(step.stage, step.name) for step in steps(plan(**changes), config(**changes), 10)]
     assert len(set(found)) == len(found)
+
+
+def test_a_parameter_of_one_calibration_method_is_inert_in_rows_of_the_others() -> None:
+    made = plan(
+        quantization_approach="static",
+        benchmarked={
+            "calibration.method": ["minmax", "percentile"],
+            "calibration.percentile": [99.0, 99.9],
+        },
+    )
+    inert = [[note.parameter for note in row.inert] for row in made.rows]
+    assert inert == [["calibration.percentile"], ["calibration.percentile"], [], []]
+    assert made.rows[0].arm_id == made.rows[1].arm_id
+    assert len(made.calibrations) == 3
+
+
+def test_a_calibration_default_that_is_written_out_is_the_same_calibration() -> None:
+    made = plan(
+        quantization_approach="static",
+        calibration={"method": "percentile"},
+        benchmarked={"calibration.num_bins": [None, 2048]},
+    )
+    assert len(made.calibrations) == 1
+
+
+def test_entropy_with_fewer_bins_than_levels_is_refused() -> None:
+    made = plan(
+        quantization_approach="static",
+        calibration={"method": "entropy"},
+        benchmarked={"calibration.num_bins": [64, 256]},
+    )
+    refused = {str(row.trial.parameters["calibration.num_bins"]): row.refused for row in made.rows}
+    assert "num_bins (64)" in str(refused["64"])
+    assert refused["256"] is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from quantbench.core import stats
 class TimedBlock:
     round: int
     samples_ns: tuple[int, ...]
+    process_set: int = 0
 
 
 @pytest.mark.parametrize(
@@ -102,44 +104,81 @@ def test_a_ratio_is_taken_against_the_mean_log_of_the_references_around_it() -> 
     arm = [TimedBlock(0, (50, 50, 90)), TimedBlock(1, (60,)), TimedBlock(2, (70,))]
     reference = [TimedBlock(0, (80,)), TimedBlock(0, (125,)), TimedBlock(1, (120,))]
     logs = stats.ratio_per_round(arm, reference)
-    assert set(logs) == {0, 1}
-    assert logs[0] == pytest.approx(math.log(0.5))
-    assert logs[1] == pytest.approx(math.log(0.5))
+    assert set(logs) == {(0, 0), (0, 1)}
+    assert logs[0, 0] == pytest.approx(math.log(0.5))
+    assert logs[0, 1] == pytest.approx(math.log(0.5))
 
 
 def test_two_arms_are_compared_in_the_rounds_that_both_have() -> None:
-    assert stats.subtract_rounds({0: 1.0, 1: 2.0}, {1: 0.5, 2: 9.0}) == {1: 1.5}
+    found = stats.subtract_rounds({(0, 0): 1.0, (0, 1): 2.0}, {(0, 1): 0.5, (1, 2): 9.0})
+    assert found == {(0, 1): 1.5}
 
 
-@pytest.mark.parametrize(
-    ("rounds", "place"), [(6, 1), (8, 1), (9, 2), (10, 2), (20, 6), (30, 10), (100, 40)]
-)
-def test_the_interval_of_the_median_uses_the_tabulated_order_statistics(
-    rounds: int, place: int
-) -> None:
-    logs = {index: math.log(index + 1) for index in range(rounds)}
-    assert stats.ratio_interval(logs) == pytest.approx((place, rounds + 1 - place))
+def sets_of(medians: Sequence[float]) -> dict[stats.Round, float]:
+    """Three rounds for each process set, of which one is disturbed."""
+    return {
+        (number, 3 * number + place): value + (1.0 if place == 1 else 0.0)
+        for number, value in enumerate(medians)
+        for place in range(3)
+    }
 
 
-def test_five_rounds_are_too_few_for_an_interval() -> None:
-    logs = dict.fromkeys(range(5), 0.0)
+def test_the_ratio_is_the_mean_over_process_sets_of_the_median_over_rounds() -> None:
+    logs = sets_of([math.log(2), math.log(8)])
+    assert stats.set_medians(logs) == pytest.approx([math.log(2), math.log(8)])
+    assert stats.ratio_estimate(logs) == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(("sets", "quantile"), [(2, 12.706), (4, 3.182), (10, 2.262), (30, 2.045)])
+def test_the_interval_uses_the_tabulated_quantiles_of_student(sets: int, quantile: float) -> None:
+    medians = [0.01 * (-1) ** number for number in range(sets)]
+    spread = 0.01 * math.sqrt(sets / (sets - 1))
+    low, high = stats.ratio_interval(sets_of(medians), confidence=0.95) or (0.0, 0.0)
+    half = quantile * spread / math.sqrt(sets)
+    assert math.log(high) == pytest.approx(half, rel=1e-3)
+    assert math.log(low) == pytest.approx(-half, rel=1e-3)
+
+
+def test_one_process_set_gives_no_interval_however_many_rounds_it_has() -> None:
+    logs = {(0, number): 0.01 * number for number in range(40)}
     assert stats.ratio_interval(logs) is None
     assert stats.relative_half_width(logs) is None
     assert stats.ratio_estimate({}) is None
 
 
 def test_the_half_width_is_relative_to_the_estimate() -> None:
-    logs = dict(enumerate(map(math.log, [1.9, 2.0, 2.0, 2.0, 2.0, 2.1])))
-    assert stats.relative_half_width(logs) == pytest.approx(0.05)
+    logs = sets_of([math.log(2), math.log(2.1), math.log(1.9), math.log(2.0)])
+    low, high = stats.ratio_interval(logs) or (0.0, 0.0)
+    estimate = stats.ratio_estimate(logs) or 0.0
+    assert stats.relative_half_width(logs) == pytest.approx((high - low) / 2 / estimate)
 
 
 def test_the_ratio_survives_a_third_of_disturbed_rounds() -> None:
     rng = random.Random(5)
     logs = {
-        index: math.log(4.7) + rng.gauss(0, 0.01) - (0.8 if index % 3 == 0 else 0.0)
-        for index in range(30)
+        (index // 10, index): math.log(4.7) + rng.gauss(0, 0.01) - (0.8 if index % 3 == 0 else 0.0)
+        for index in range(40)
     }
     assert stats.ratio_estimate(logs) == pytest.approx(4.7, rel=0.02)
+
+
+@pytest.mark.parametrize("offset", [0.005, 0.015, 0.03, 0.04, 0.06])
+def test_the_interval_covers_95_percent_although_its_width_decides_when_to_stop(
+    offset: float,
+) -> None:
+    """Process sets whose offsets are normal; looked at after 4, 6, 9, ... of them."""
+    rng = random.Random(7)
+    sessions, covered = 2000, 0
+    for _ in range(sessions):
+        drawn = [rng.gauss(0.0, offset) for _ in range(stats.LOOKS[-1])]
+        for count in stats.LOOKS:
+            logs = {(number, number): drawn[number] for number in range(count)}
+            width = stats.relative_half_width(logs)
+            if width is not None and width <= 0.03:
+                break
+        low, high = stats.ratio_interval(logs) or (1.0, 1.0)
+        covered += low <= 1.0 <= high
+    assert covered / sessions >= 0.94
 
 
 def test_the_interval_covers_when_the_whole_machine_drifts() -> None:
@@ -152,8 +191,9 @@ def test_the_interval_covers_when_the_whole_machine_drifts() -> None:
             speed *= math.exp(rng.gauss(0, 0.1))
             for _ in range(2):
                 time = round(1e6 * speed * math.exp(rng.gauss(0, 0.02)))
-                reference.append(TimedBlock(number, (time,)))
-            arm.append(TimedBlock(number, (round(4e5 * speed * math.exp(rng.gauss(0, 0.02))),)))
+                reference.append(TimedBlock(number, (time,), number // 3))
+            own = round(4e5 * speed * math.exp(rng.gauss(0, 0.02)))
+            arm.append(TimedBlock(number, (own,), number // 3))
         interval = stats.ratio_interval(stats.ratio_per_round(arm, reference))
         assert interval is not None
         covered += interval[0] <= 0.4 <= interval[1]

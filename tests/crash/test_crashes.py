@@ -1,6 +1,5 @@
 """Nothing is lost, half written or wrong, wherever and whenever a run is killed."""
 
-import contextlib
 import random
 import subprocess
 import time
@@ -19,6 +18,9 @@ FEW = (
     "write stages.time.time_cell",
 )
 RANDOM_KILLS = 40
+# The stages that kills aim at in turn, each at a random moment after it began.
+STAGES = ("export", "calibrate", "quantize", "evaluate", "time")
+LONGEST_WAIT_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -85,25 +87,45 @@ def test_every_write_rename_lock_and_start_may_be_the_last(
     assert len(events) >= 40, events
 
 
+def last_stage(run: Killed) -> str:
+    """The stage that the run's log names last; nothing before there is one."""
+    log = run.folder / run.out / "log.txt"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return lines[-1].split()[1].rstrip(":") if lines else ""
+
+
+def wait_for_a_moment(
+    run: Killed, process: subprocess.Popen[bytes], stage: str, moments: random.Random
+) -> bool:
+    """Wait until a stage began, and a random time after; false if the run ended before that."""
+    log = run.folder / run.out / "log.txt"
+    before = log.stat().st_size if log.exists() else 0
+    while last_stage(run) != stage or log.stat().st_size == before:
+        if process.poll() is not None:
+            return False
+        time.sleep(0.005)
+    try:
+        process.wait(moments.uniform(0.0, LONGEST_WAIT_S))
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
 @pytest.mark.slow
 def test_a_run_may_be_killed_at_any_moment(undisturbed: Undisturbed, tmp_path: Path) -> None:
     moments = random.Random(0)
-    kills, campaign, stages = 0, 0, set[str]()
+    kills, campaign, hit = 0, 0, set[str]()
     while kills < RANDOM_KILLS:
         run = Killed(tmp_path / f"campaign-{campaign}")
         campaign += 1
         while True:
             process = run.start()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(moments.uniform(0.05, 0.9) * undisturbed.seconds)
-            if process.poll() is not None:
+            if not wait_for_a_moment(run, process, STAGES[kills % len(STAGES)], moments):
                 assert process.returncode == 0, run.output[-4000:]
                 break
             run.kill(process)
             kills += 1
             assert run.wait_for_orphans() == []
-            log = run.folder / run.out / "log.txt"
-            if log.exists():
-                stages.add(log.read_text().splitlines()[-1].split()[1].rstrip(":"))
+            hit.add(last_stage(run))
         check_like_undisturbed(run, undisturbed.facts)
-    assert stages >= {"export", "quantize", "evaluate", "time"}
+    assert hit >= set(STAGES)

@@ -9,10 +9,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.errors import UsageError
+from quantbench.core.quantization import Dynamic, Scheme, Static, WeightOnly
 from quantbench.data.models import resolve_model
 from quantbench.data.onnx_model import read_onnx
-from tiny_models import Models
+from tiny_models import Models, samples
 
 
 @pytest.fixture
@@ -181,17 +183,29 @@ class TestWhatIsRefused:
         assert caught.value.hint is not None
         assert f"model_name_or_path: {folder}/onnx/model.onnx" in caught.value.hint
 
+    @pytest.mark.parametrize(
+        ("scheme", "operator"),
+        [
+            (Dynamic(operators=("MatMul",)), "DynamicQuantizeLinear"),
+            (Static(operators=("MatMul",)), "DequantizeLinear"),
+            (Static(operators=("MatMul",), quant_format="QOperator"), "QLinearMatMul"),
+            (WeightOnly(operators=("MatMul",)), "MatMulNBits"),
+        ],
+    )
     def test_a_file_that_is_quantized_already_is_unfit(
-        self, models: Models, tmp_path: Path
+        self, models: Models, tmp_path: Path, scheme: Scheme, operator: str
     ) -> None:
-        from quantbench.core.quantization import Dynamic
+        from quantbench.stages.calibrate import collect_ranges
         from quantbench.stages.quantize import quantize_model
 
-        path = tmp_path / "int8.onnx"
-        quantize_model(
-            models.exported("distilbert", 14), Dynamic(operators=("MatMul",)), None, path
-        )
-        assert "quantized already: it holds DynamicQuantizeLinear" in str(read_onnx(path).unfit)
+        exported, path, ranges = models.exported("distilbert", 14), tmp_path / "int8.onnx", None
+        if isinstance(scheme, Static):
+            ranges = tmp_path / "ranges.json"
+            collect_ranges(exported, samples("distilbert", 2), ["MatMul"], Calibration(), ranges)
+        quantize_model(exported, scheme, ranges, path)
+        unfit = str(read_onnx(path).unfit)
+        assert unfit.startswith("it is quantized already: it holds ")
+        assert operator in unfit
 
     @pytest.mark.parametrize(
         ("data_type", "name"),

@@ -1,6 +1,7 @@
 """A run's folder holds one config, and is refused before anything is written if it cannot."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +216,42 @@ def test_a_fresh_start_that_was_killed_is_begun_again(tmp_path: Path) -> None:
 def test_a_license_that_was_corrected_does_not_make_it_another_model(tmp_path: Path) -> None:
     start(tmp_path / "run")
     start(tmp_path / "run", SUBJECT.model_copy(update={"license": "mit"}))
+
+
+def put_a_pipe(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("name", ["run.json", "plan.json", "config.yaml", "spent.jsonl", "log.txt"])
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    start(tmp_path / "run")
+    put_a_pipe(tmp_path / "run" / name)
+    with pytest.raises(UsageError, match=f"{name} is no ordinary file"):
+        run_dir.load_run(tmp_path / "run", registry.catalog())
+    with pytest.raises(UsageError, match=f"{name} is no ordinary file"):
+        check(tmp_path / "run")
+    with pytest.raises(UsageError, match=f"{name} is no ordinary file"):
+        start(tmp_path / "run")
+
+
+def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_a_folder_are_refused(
+    tmp_path: Path,
+) -> None:
+    start(tmp_path / "file")
+    (tmp_path / "file" / "plan.json").unlink()
+    (tmp_path / "file" / "plan.json").mkdir()
+    with pytest.raises(UsageError, match=r"plan\.json is no ordinary file"):
+        run_dir.load_run(tmp_path / "file", registry.catalog())
+    start(tmp_path / "folder")
+    (tmp_path / "folder" / "arms").rmdir()
+    (tmp_path / "folder" / "arms").touch()
+    with pytest.raises(UsageError, match="arms is no folder"):
+        run_dir.load_run(tmp_path / "folder", registry.catalog())
+
+
+def test_a_pipe_in_place_of_the_result_of_an_arm_is_named(tmp_path: Path) -> None:
+    start(tmp_path / "run")
+    put_a_pipe(tmp_path / "run" / "arms" / "original.json")
+    with pytest.raises(QuantbenchError, match=r"original\.json is damaged: it is no ordinary file"):
+        run_dir.load_run(tmp_path / "run", registry.catalog())

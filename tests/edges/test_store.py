@@ -4,12 +4,15 @@ import os
 import random
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from quantbench import store
+from quantbench import history, store
+from quantbench.cache import contents
 from quantbench.core.errors import UsageError
+from quantbench.core.estimate import Past
 
 
 def test_an_artifact_is_built_once_and_then_found(tmp_path: Path) -> None:
@@ -268,3 +271,34 @@ def test_looking_at_a_damaged_artifact_removes_nothing(tmp_path: Path) -> None:
     assert store.recall(tmp_path, key) is None
     assert path.read_text() == "bad!"
     assert (store.make(tmp_path, key, "export", build).path / "model.onnx").read_text() == "good"
+
+
+@pytest.mark.parametrize("name", ["facts.json", "model.onnx"])
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir])
+def test_a_pipe_or_folder_in_place_of_a_file_is_not_waited_for_but_made_again(
+    tmp_path: Path, name: str, put: Callable[[Path], None]
+) -> None:
+    key = "ab" * 16
+
+    def build(folder: Path) -> store.Facts:
+        (folder / "model.onnx").write_text("good")
+        return {}
+
+    path = store.make(tmp_path, key, "export", build).path / name
+    path.unlink()
+    put(path)
+    assert store.find(tmp_path, key) is None
+    assert store.recall(tmp_path, key) is None
+    assert contents.find_damage(tmp_path, key) is not None
+    assert (store.make(tmp_path, key, "export", build).path / "model.onnx").read_text() == "good"
+
+
+def test_a_pipe_in_place_of_the_history_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "history.jsonl")
+    assert history.read_history(tmp_path) == ()
+    past = Past(
+        machine="m", stage="export", kind="", amount=1.0, model="0", num_parameters=1,
+        seconds=1.0, peak_rss_bytes=None,
+    )  # fmt: skip
+    with pytest.raises(OSError, match=r"history\.jsonl"):
+        history.add_to_history(tmp_path, past)

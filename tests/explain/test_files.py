@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from quantbench.analysis.explain import find
 from quantbench.analysis.explain_facts import left_in_floats, output_error, sqnr_db
+from quantbench.core.calibration import Calibration
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.explanation import Explanation
 from quantbench.core.plan import Cell
@@ -49,7 +50,7 @@ def explain(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         if isinstance(scheme, Static):
             ranges = tmp_path / "ranges.json"
             used = samples(kind, 4) if calibrated is None else calibrated
-            collect_ranges(exact, used, list(scheme.operators), "minmax", ranges)
+            collect_ranges(exact, used, list(scheme.operators), Calibration(), ranges)
         if isinstance(scheme, Float32):
             onnx.save(model, quantized)
         else:

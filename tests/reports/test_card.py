@@ -165,8 +165,8 @@ def test_an_invalid_session_is_said_before_what_is_recommended() -> None:
 
 def test_a_speedup_without_an_interval_is_marked_and_the_brackets_are_explained() -> None:
     card = card_of(with_few_rounds(sweep()))
-    assert "A speed-up without brackets has too few rounds for an interval." in card
-    assert "(unresolved: too few rounds)" in card
+    assert "A speed-up without brackets has too few process sets for an interval." in card
+    assert "(unresolved: too few process sets)" in card
     assert "±0%" not in card
     assert "without brackets" not in card_of(sweep())
 
@@ -215,4 +215,15 @@ def test_reports_need_no_model_library(tmp_path: Path) -> None:
 
 def test_a_noise_floor_without_an_interval_is_not_called_valid() -> None:
     text = card_of(with_few_rounds(sweep()))
-    assert "unknown: too few rounds" in text.split("## Noise floor")[1].split("## Method")[0]
+    assert "unknown: too few process sets" in text.split("## Noise floor")[1].split("## Method")[0]
+
+
+def test_rows_that_may_saturate_on_the_machine_are_warned_of_by_number(card: str) -> None:
+    result = sweep()
+    assert result.environment is not None
+    cpu = result.environment.cpu.model_copy(update={"flags": ("avx2", "avx512f")})
+    machine = result.environment.model_copy(update={"cpu": cpu})
+    warned = card_of(result.model_copy(update={"environment": machine}))
+    assert "Warnings:\n\n* rows " in warned or "Warnings:\n* rows " in warned
+    assert "can saturate on this processor, which has no VNNI" in warned
+    assert "can saturate" not in card

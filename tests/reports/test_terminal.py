@@ -62,7 +62,7 @@ def test_the_advice_and_the_card_are_the_last_lines(printed: str) -> None:
 def test_a_speedup_that_is_not_resolved_is_marked_and_the_mark_explained(printed: str) -> None:
     assert "(unresolved)" in row(printed, 4)
     assert "(unresolved)" not in row(printed, 3)
-    assert "(unresolved): too few rounds, or an interval wider" in printed
+    assert "(unresolved): too few process sets, or an interval wider" in printed
     assert "(unresolved)" in row(show(with_few_rounds(sweep())), 3)
 
 

@@ -11,10 +11,13 @@ import pytest
 from quantbench.core.config import TimeBenchmarkArgs
 from quantbench.core.plan import Cell
 from quantbench.core.results import Timing, TimingFailed
+from quantbench.core.stats import LOOKS
 from quantbench.protocols import SessionOptions
+from quantbench.stages import arm_processes
 from quantbench.stages import time as timing
 from quantbench.stages.arm import run_block, warm_up
-from quantbench.stages.time import ArmSpec, Comparison, round_order, time_cell
+from quantbench.stages.arm_processes import ArmSpec
+from quantbench.stages.time import Comparison, round_order, time_cell
 
 CELL = Cell(batch_size=1, input_length=None)
 
@@ -42,18 +45,21 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "BLOCK_LEAST_SECONDS", 0.001)
+    monkeypatch.setattr(arm_processes, "BLOCK_LEAST_SECONDS", 0.001)
 
 
 def arms(model: Path, *names: str) -> list[ArmSpec]:
     options = SessionOptions(num_threads=1, optimization_level=99)
-    return [ArmSpec(name, "onnxruntime", model, options) for name in names]
+    return [
+        ArmSpec(name, "onnxruntime", model, options, () if name == "reference" else ("reference",))
+        for name in names
+    ]
 
 
 def run(specs: list[ArmSpec], **changes: Any) -> dict[str, Timing | TimingFailed]:
     args = TimeBenchmarkArgs(**{"duration": 0.02, "warmup_runs": 2} | changes)
     inputs = {"x": np.ones((1, 64), dtype=np.float32)}
-    comparison = Comparison(CELL, tuple(specs), "reference", "a")
+    comparison = Comparison(CELL, tuple(specs), "reference")
     with tempfile.TemporaryDirectory() as scratch:
         return time_cell(comparison, inputs, args, None, 0, lambda *_: None, scratch=Path(scratch))
 
@@ -88,7 +94,10 @@ def test_an_arm_that_cannot_start_fails_alone(model: Path, tmp_path: Path) -> No
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
     options = SessionOptions(num_threads=1, optimization_level=99)
-    specs = [*arms(model, "reference", "a"), ArmSpec("bad", "onnxruntime", broken, options)]
+    specs = [
+        *arms(model, "reference", "a"),
+        ArmSpec("bad", "onnxruntime", broken, options, ("reference",)),
+    ]
     found = run(specs)
     assert isinstance(found["a"], Timing)
     bad = found["bad"]
@@ -109,6 +118,8 @@ def test_timing_stops_when_every_arm_is_precise(model: Path) -> None:
     found = run(arms(model, "reference", "a"), duration=60.0, precision=0.99)["a"]
     assert isinstance(found, Timing)
     assert found.stopped == "precise"
+    assert len(found.processes) in LOOKS
+    assert {block.process_set for block in found.blocks} == set(range(len(found.processes)))
 
 
 def test_timing_stops_when_the_budget_is_spent(

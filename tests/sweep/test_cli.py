@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from quantbench import cli
+from quantbench import cli, environment
 
 SEED = Path(__file__).parents[2] / "src" / "quantbench" / "demo" / "demo-questions.yaml"
+DYNAMIC = SEED.parent / "demo-digits.yaml"
 
 
 def test_help_names_every_command_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +75,34 @@ def test_plan_shows_rows_what_is_inert_or_the_same_and_the_work(
 def test_plan_as_json_has_the_same_rows(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plan", str(SEED), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 8
+
+
+def with_flags(monkeypatch: pytest.MonkeyPatch, *flags: str) -> None:
+    cpu = environment.read_cpu().model_copy(update={"flags": flags})
+    monkeypatch.setattr(environment, "read_cpu", lambda: cpu)
+
+
+def test_plan_warns_of_rows_that_can_saturate_on_this_processor(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    with_flags(monkeypatch, "avx2", "avx512f")
+    assert cli.main(["plan", str(DYNAMIC)]) == 0
+    assert "avoids it; rows 1, 2, 3, 4\n" in capsys.readouterr().out
+    with_flags(monkeypatch, "avx2", "avx_vnni")
+    assert cli.main(["plan", str(DYNAMIC)]) == 0
+    assert "saturate" not in capsys.readouterr().out
+
+
+def test_plan_refuses_instructions_that_this_machine_lacks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with_flags(monkeypatch, "avx2", "avx_vnni")
+    path = tmp_path / "sweep.yaml"
+    asked = "backend_args: {supported_instructions: avx512_vnni}\nbenchmarked:"
+    path.write_text(DYNAMIC.read_text().replace("benchmarked:", asked))
+    assert cli.main(["plan", str(path)]) == 2
+    assert "no avx512_vnni; it has avx2, avx_vnni" in capsys.readouterr().err
 
 
 def test_schema_prints_json_schema(capsys: pytest.CaptureFixture[str]) -> None:

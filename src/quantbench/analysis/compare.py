@@ -10,6 +10,7 @@ from quantbench.analysis.idle import idle_in_graph
 from quantbench.analysis.published import summarize_published
 from quantbench.core import stats
 from quantbench.core.errors import QuantbenchError
+from quantbench.core.instructions import saturation
 from quantbench.core.plan import ORIGINAL_ID, Cell
 from quantbench.core.results import (
     Artifact,
@@ -72,6 +73,14 @@ def summarize(result: SweepResult, task: TaskSpec) -> SweepSummary:
     )
 
 
+def _warnings(facts: Facts, arm_id: str | None) -> tuple[str, ...]:
+    """What of a row's numbers may be particular to the machine."""
+    if arm_id is None or facts.environment is None:
+        return ()
+    found = saturation(facts.plan.arm(arm_id), facts.environment.cpu.flags)
+    return () if found is None else (found,)
+
+
 def _rows(facts: Facts) -> tuple[RowSummary, ...]:
     first_with: dict[str, int] = {}
     rows: list[RowSummary] = []
@@ -84,6 +93,7 @@ def _rows(facts: Facts) -> tuple[RowSummary, ...]:
             status="refused",
             refused=row.refused,
             inert=inert,
+            warnings=_warnings(facts, row.arm_id),
             reference_id=row.reference_id and facts.resolve(row.reference_id),
         )
         if row.arm_id is None or row.reference_id is None:

@@ -29,6 +29,7 @@ class Facts:
         arms: dict[str, ArmResult],
     ) -> None:
         self.config = result.config
+        self.environment = result.environment
         self.plan = plan
         self.metrics = metrics
         self._arms = arms

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pydantic import Field, JsonValue
 
 from quantbench.analysis.facts import Facts
+from quantbench.core.calibration import Calibration
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Plan, Variant
-from quantbench.core.quantization import Calibration, Float32, Static
+from quantbench.core.quantization import Float32, Static
 from quantbench.core.results import Artifact, Environment, Failed, Spent, Subject, SweepResult
 from quantbench.core.steps import calibration_name
 from quantbench.data.sampling import sample_indices
@@ -156,7 +157,7 @@ def _ranges(known: Known, opset: int, calibration: Calibration) -> Made:
     key = known.key("calibrate", calibration_name(opset, calibration))
     return Made(
         what="activation ranges",
-        facts={"key": key, "method": calibration.method, "num_samples": len(rows)},
+        facts={"key": key, **calibration.reads(), "num_samples": len(rows)},
         made_from=(data, _exported(known, opset)),
     )
 

@@ -231,7 +231,9 @@ def _cautions(summary: SweepSummary, best: _Candidate) -> list[str]:
     speedup = best.arm.speedup if best.arm else None
     doubt = None
     if speedup is not None and speedup.low is None:
-        doubt = "there were too few rounds for an interval, so it is not shown to be the fastest"
+        doubt = (
+            "there were too few process sets for an interval, so it is not shown to be the fastest"
+        )
     elif speedup is not None and speedup.low is not None and speedup.low <= 1:
         doubt = "its interval does not show it to be faster than the original"
     elif best.arm is not None and best.arm.unresolved:

@@ -30,7 +30,7 @@ def latency(timing: Timing) -> Latency:
     )
 
 
-def ratio(slow: Mapping[int, float], fast: Mapping[int, float]) -> Ratio | None:
+def ratio(slow: Mapping[stats.Round, float], fast: Mapping[stats.Round, float]) -> Ratio | None:
     """How many times faster `fast` is than `slow`, both logs by round against one reference."""
     logs = stats.subtract_rounds(slow, fast)
     value = stats.ratio_estimate(logs)

@@ -130,5 +130,5 @@ def _ratio(name: str, found: Ratio | None) -> dict[str, JsonValue]:
     if found is None:
         return {name: None}
     if found.low is None or found.high is None:
-        return {name: found.value, f"{name}_note": "too few rounds for an interval"}
+        return {name: found.value, f"{name}_note": "too few process sets for an interval"}
     return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}

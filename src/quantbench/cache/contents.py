@@ -112,8 +112,8 @@ def _damage(folder: Path) -> str | None:
 def _record(folder: Path) -> dict[str, Any] | None:
     """What `facts.json` says, if it is what was written."""
     try:
-        record: dict[str, Any] = json.loads((folder / store.FACTS_FILE).read_bytes())
+        record: dict[str, Any] = json.loads(store.read_ordinary(folder / store.FACTS_FILE))
         digest = record.pop("sha256")
         return record if digest == content_key(record, 64) else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except store.UNUSABLE:
         return None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantbench.core.errors import QuantbenchError
-from quantbench.store import write_beside
+from quantbench.store import read_ordinary, write_beside
 
 _FOLDER = "runs"
 # Read by pattern: a line that a crash cut off, or of another version, still keeps what it names.
@@ -68,7 +68,7 @@ def forget_gone_runs(store: Path) -> None:
 def _registrations(store: Path) -> Iterator[tuple[Path, Path]]:
     for file in sorted((store / _FOLDER).glob("[0-9a-f]*.json")):
         try:
-            yield file, Path(json.loads(file.read_bytes())["path"])
+            yield file, Path(json.loads(read_ordinary(file))["path"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _unknown(file, f"{file} cannot be read: {error}") from None
 
@@ -87,7 +87,7 @@ def _read_run(folder: Path, file: Path) -> RegisteredRun:
     # Asked before the keys are read: a run that ends in between has noted them all.
     since = file.stat().st_mtime_ns if _is_running(folder, file) else None
     try:
-        text = (folder / "spent.jsonl").read_bytes()
+        text = read_ordinary(folder / "spent.jsonl")
     except FileNotFoundError:
         text = b""  # it has not done anything yet
     except OSError as error:

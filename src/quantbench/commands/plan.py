@@ -6,19 +6,29 @@ import json
 import sys
 from pathlib import Path
 
-from quantbench import registry
+from quantbench import environment, registry
 from quantbench.commands.config_files import read_config_file
 from quantbench.core.config_schema import schema
 from quantbench.core.errors import EXIT_OK
 from quantbench.core.plan import make_plan
 
+LOCAL = "local"
+
 
 def print_plan(path: Path, as_json: bool) -> int:
-    """`quantbench plan`: rows, what is inert or the same, what is stored, what the rest takes."""
+    """`quantbench plan`: rows, what is inert or the same, what is stored, what the rest takes.
+
+    Raises:
+        UsageError: this machine lacks the instructions that the config asks for.
+    """
     from quantbench.forecast import forecast
     from quantbench.store import default_store
 
     config, _ = read_config_file(path)
+    flags = environment.read_cpu().flags
+    if config.backend == LOCAL:
+        wanted = config.backend_args.get("supported_instructions")
+        environment.check_instructions(None if wanted is None else str(wanted), flags)
     plan = make_plan(config, registry.task(config.task).spec)
     found = forecast(plan, config, default_store())
     if as_json:
@@ -27,7 +37,7 @@ def print_plan(path: Path, as_json: bool) -> int:
         return EXIT_OK
     from quantbench.reports.plan import print_plan_table
 
-    print_plan_table(plan, config, found, sys.stdout)
+    print_plan_table(plan, config, found, flags, sys.stdout)
     return EXIT_OK
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from quantbench.commands.config_files import read_config_file
 from quantbench.core.errors import EXIT_FAILED, EXIT_OK, EXIT_SOME_ROWS_FAILED, QuantbenchError
+from quantbench.core.printable import printable
 
 DEMOS = ("questions", "digits")
 
@@ -88,5 +89,5 @@ def write_card(path: Path) -> int:
 def _print_problems(problems: tuple[str, ...]) -> bool:
     """Tell which reports could not be written; returns whether there were any."""
     for problem in problems:
-        print(f"quantbench: {problem}", file=sys.stderr)
+        print(f"quantbench: {printable(problem)}", file=sys.stderr)
     return bool(problems)

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, JsonValue
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.frozen import Frozen
 from quantbench.core.printable import shortened
 from quantbench.core.quantization import (
     SCHEMES,
     Blocks,
-    Calibration,
     IntegerType,
     QuantFormat,
     Scheme,
@@ -191,8 +191,8 @@ class SweepConfig(Frozen):
     smooth_quant_alpha: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None,
         description=(
-            "Static. SmoothQuant: how much of the activations' range moves into the weights, from "
-            "0 (none) to 1 (all); not done when left out."
+            "Static. SmoothQuant's migration strength: at 0.5 activations and weights share what "
+            "is hard to quantize, at 1 the weights take all of it; not done when left out."
         ),
     )
     calibration: Calibration = Field(

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from quantbench.core.config import SweepConfig
+from quantbench.core.config_calibration import calibration_problems
 from quantbench.core.config_names import benchmarked_problems, name_problems
 from quantbench.core.config_problems import shape_problems
 from quantbench.core.errors import ConfigError, Problem
@@ -85,6 +86,7 @@ def check_config(raw: Any, source: str, catalog: Catalog) -> SweepConfig:
         *shape_problems(data, SweepConfig, ""),
         *name_problems(data, catalog),
         *benchmarked_problems(data, catalog),
+        *calibration_problems(data),
     ]
     if problems:
         order = {name: n for n, name in enumerate(data)}

@@ -12,18 +12,19 @@ from typing import Any, Literal
 
 from pydantic import JsonValue
 
+from quantbench.core.calibration import Calibration, methods_with
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_file import with_values
 from quantbench.core.effective import effective, of_other_approaches
 from quantbench.core.frozen import Frozen, content_key
 from quantbench.core.quantization import (
     APPROACHES_OF,
-    Calibration,
     Float32,
     Inert,
     Quantization,
     Static,
 )
+from quantbench.core.refusals import refusal
 from quantbench.core.specs import TaskSpec
 
 ORIGINAL_ID = "original"
@@ -160,8 +161,12 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
         scheme, inert = effective(row.quantization())
         inert = [item for item in inert if item.parameter in row.model_fields_set]
         inert += _swept_for_others(trial, row.quantization_approach)
+        if isinstance(scheme, Static):
+            inert += _unused_calibration(scheme.calibration)
+            acting = scheme.calibration.effective()
+            scheme = scheme.model_copy(update={"calibration": acting})
         opset, level = row.framework_args.opset, row.framework_args.optimization_level
-        refused = _refused(scheme, opset)
+        refused = refusal(scheme, opset)
         arm = _arm("row", row.framework, Variant(opset=opset, quantization=scheme), level)
         if refused is None:
             arms.setdefault(arm.id, arm)
@@ -249,13 +254,17 @@ def _reference(opset: int, level: int) -> Arm:
     return _arm("reference", REFERENCE_FRAMEWORK, variant, level)
 
 
-def _refused(scheme: Quantization, opset: int) -> str | None:
-    if isinstance(scheme, Static) and scheme.per_channel and opset < 13:
-        return (
-            f"static per-channel needs framework_args.opset 13 or newer, not {opset}: "
-            "DequantizeLinear has one scale per tensor before that"
+def _unused_calibration(calibration: Calibration) -> list[Inert]:
+    """Parameters of other methods than the row's: another row of the sweep uses them."""
+    return [
+        Inert(
+            parameter=f"calibration.{name}",
+            value=repr(getattr(calibration, name)),
+            reason=f"the method of this row is {calibration.method}: "
+            f"only {', '.join(methods_with(name))} reads it",
         )
-    return None
+        for name in calibration.unused_fields()
+    ]
 
 
 def _swept_for_others(trial: Trial, approach: str) -> list[Inert]:

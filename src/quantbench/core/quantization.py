@@ -9,22 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.frozen import Frozen
 from quantbench.core.vocabulary import NodeExclusion, Operator
 
 QuantFormat = Literal["QDQ", "QOperator"]
 IntegerType = Literal["int8", "uint8"]
-
-
-class Calibration(Frozen):
-    """How activation ranges are found: over which samples, by which method."""
-
-    method: Literal["minmax"] = Field(
-        "minmax", description="minmax: the smallest and largest value that each tensor took."
-    )
-    num_calibration_samples: int = Field(
-        100, ge=1, le=2**31 - 1, description="Samples of dataset.calibration_split to run."
-    )
 
 
 class Blocks(Frozen):

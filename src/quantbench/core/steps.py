@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from quantbench.core.calibration import METHOD_DEFAULTS, Calibration
 from quantbench.core.config import SweepConfig
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Plan, Variant
-from quantbench.core.quantization import Calibration, Float32, Static
+from quantbench.core.quantization import Float32, Static
 
 Cores = Literal["one", "all"]
 
@@ -96,8 +97,15 @@ def export_name(opset: int) -> str:
 
 
 def calibration_name(opset: int, calibration: Calibration) -> str:
-    """For example `opset 11, minmax, 100 samples`."""
-    return f"opset {opset}, {calibration.method}, {calibration.num_calibration_samples} samples"
+    """For example `opset 11, minmax, 100 samples`; what is not the method's default is named."""
+    own = METHOD_DEFAULTS[calibration.method]
+    changed = [
+        f"{name} {value}"
+        for name, value in calibration.reads().items()
+        if name != "method" and value != own[name]
+    ]
+    samples = f"{calibration.num_calibration_samples} samples"
+    return ", ".join([f"opset {opset}", calibration.method, *changed, samples])
 
 
 def _needed_files(variant: Variant) -> tuple[str, ...]:

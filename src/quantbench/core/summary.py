@@ -84,7 +84,7 @@ class CellSummary(Frozen):
     `speedup` = original / arm, `quantization_speedup` = reference / arm, `runtime_speedup` =
     original / reference. `half_width` is the wider one of the first two's relative half-widths,
     ratios of one file to itself left out; None where one of them has no interval. `unresolved`
-    says that it is above the config's precision, or unknown for want of rounds.
+    says that it is above the config's precision, or unknown for want of process sets.
     `missing` says why numbers are not there.
     """
 
@@ -151,6 +151,7 @@ class RowSummary(Frozen):
     `status` is "failed" without any number, "partial" with some missing, and else "shared" or
     "measured".
     `reference_id` is the arm of ONNX Runtime fp32 at the row's opset and optimization level.
+    `warnings` say what of the row's numbers may be particular to the machine.
     """
 
     number: int
@@ -160,6 +161,7 @@ class RowSummary(Frozen):
     shares_with: str | None = None
     refused: str | None = None
     inert: tuple[Inert, ...] = ()
+    warnings: tuple[str, ...] = ()
     reference_id: str | None = None
     arm: ArmSummary | None = None
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.config import SweepConfig
 from quantbench.core.explanation import Explanation
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Cell, Variant
-from quantbench.core.quantization import Calibration
 from quantbench.core.results import Environment, Failed, Subject, Timing, TimingOutcome
 
 

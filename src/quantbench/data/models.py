@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from quantbench.data.hub import download_command
 from quantbench.data.hub_model import download
 from quantbench.data.names import is_explicit_path, local_path
 from quantbench.data.onnx_model import OnnxFile, find_onnx, read_onnx
+from quantbench.data.stamps import stamp
 
 PARAMETER = "model_name_or_path"
 _LONGEST_FRONT = 65_536
@@ -145,8 +147,9 @@ def _read(
             f"{name}: {directory / model_files.CONFIG_FILE} has no {missing}",
             hint="Save the model with its task's head: model.save_pretrained(directory).",
         )
+    before = stamp([f"{glob.escape(str(directory))}/*"])
     onnx = None if onnx_file is None else read_onnx(onnx_file)
-    return ModelSource(
+    source = ModelSource(
         name=name,
         directory=directory,
         revision=commit,
@@ -163,6 +166,12 @@ def _read(
         notes=notes,
         onnx=onnx,
     )
+    if stamp([f"{glob.escape(str(directory))}/*"]) != before:
+        raise UsageError(
+            f"{name}: files in {directory} changed while they were read",
+            hint="Run the command again when nothing writes to them any more.",
+        )
+    return source
 
 
 def _read_config(name: str, directory: Path, hint: str) -> dict[str, Any]:

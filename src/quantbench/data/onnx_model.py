@@ -27,6 +27,7 @@ _INTEGER_OPERATORS = (
     "QGemm",
     "QAttention",
     "NBits",
+    "BlockQuantized",
     "Bnb4",
 )
 # Where in a node's inputs the token ids are, and the table that they are looked up in.

@@ -31,7 +31,7 @@ def load(path: Path) -> onnx.ModelProto:
     """An ONNX file without what is in other files.
 
     Raises:
-        UsageError: it is not an ONNX file, or only a part of one.
+        UsageError: it is not an ONNX file, or only a part of one, or it has no nodes.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -40,6 +40,8 @@ def load(path: Path) -> onnx.ModelProto:
         model = onnx.load(path, load_external_data=False)
     except DecodeError:
         model = onnx.ModelProto()
+    if model.HasField("graph") and model.opset_import and not model.graph.node:
+        raise UsageError(f"{path} is an ONNX file, but its graph has no nodes")
     if not model.graph.node or not model.opset_import:
         raise UsageError(f"{path} is not an ONNX file, or only a part of one")
     return model
@@ -135,19 +137,34 @@ def load_whole(path: Path) -> onnx.ModelProto:
     Raises:
         UsageError: as `load` and `check_files`.
     """
-    import onnx
-
     model = load(path)
     check_files(path, model)
     for tensor in tensors(model):
-        found = part(tensor)
-        if found is not None:
-            with (path.parent / found.file).open("rb") as file:
-                file.seek(found.offset)
-                tensor.raw_data = file.read(found.num_bytes)
-            tensor.data_location = onnx.TensorProto.DEFAULT
-            del tensor.external_data[:]
+        _take_in(path, tensor)
     return model
+
+
+def take_in_numbers(path: Path, model: onnx.ModelProto) -> None:
+    """Read the tensors of one element that are in other files into the model; it is changed.
+
+    For looking at a graph without its weights. The parts are there, as `check_files` says.
+    """
+    for tensor in tensors(model):
+        if all(size == 1 for size in tensor.dims):
+            _take_in(path, tensor)
+
+
+def _take_in(path: Path, tensor: onnx.TensorProto) -> None:
+    import onnx
+
+    found = part(tensor)
+    if found is None:
+        return
+    with (path.parent / found.file).open("rb") as file:
+        file.seek(found.offset)
+        tensor.raw_data = file.read(found.num_bytes)
+    tensor.data_location = onnx.TensorProto.DEFAULT
+    del tensor.external_data[:]
 
 
 def _below(found: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quantbench.core.config import DatasetConfig
 from quantbench.core.frozen import content_key
 from quantbench.data.bundled import PREFIX, bundled_directory
-from quantbench.data.models import ModelSource
+
+if TYPE_CHECKING:
+    from quantbench.data.models import ModelSource
 
 
 def local_files(source: ModelSource, dataset: DatasetConfig) -> tuple[str, ...]:

@@ -58,8 +58,8 @@ def softmax_nodes(flow: Dataflow) -> Iterator[onnx.NodeProto]:
 
 
 def _adds_mask(flow: Dataflow, node: onnx.NodeProto) -> bool:
-    arrays = (flow.array(name) for name in flow.inputs(node))
-    return all(array is None or array.ndim > 1 for array in arrays)
+    tensors = (flow.stored(name) for name in flow.inputs(node))
+    return all(tensor is None or len(tensor.dims) > 1 for tensor in tensors)
 
 
 def score_nodes(flow: Dataflow) -> Iterator[onnx.NodeProto]:

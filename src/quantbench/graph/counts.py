@@ -9,19 +9,13 @@ import onnx
 
 from quantbench.core.results import NodeCounts
 from quantbench.core.vocabulary import NodeExclusion
+from quantbench.graph.integer_forms import dequantized_tensors, reads_dequantized
 
 # What ONNX Runtime's quantizers append to the name of a node when they write its integer form:
 # QOperator forms, and those of a Gemm that was split into MatMul and Add.
 _INTEGER_FORMS = ("_quant", "_MatMul_quant")
 # Weight-only forms take the place of a node, whatever they are called: its output stays.
 _WEIGHT_ONLY = frozenset({"MatMulNBits", "GatherBlockQuantized"})
-
-# Which inputs carry the data that is quantized; the others are shapes, indices, conditions.
-_DATA_INPUTS: dict[str, tuple[int, ...]] = {
-    "Where": (1, 2),
-    **dict.fromkeys(("Add", "Mul", "MatMul", "Gemm", "Conv", "ConvTranspose"), (0, 1)),
-    **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "BatchNormalization"), (0, 1)),
-}
 
 
 def op_type_counts(model: onnx.ModelProto) -> dict[str, int]:
@@ -87,12 +81,7 @@ def quantized_names(
         asked: the operator types that were to be quantized.
         excluded: the names of the nodes that were not.
     """
-    dequantized = {
-        name
-        for node in quantized.graph.node
-        if node.op_type == "DequantizeLinear"
-        for name in node.output
-    }
+    dequantized = dequantized_tensors(quantized)
     after = {node.name: node for node in quantized.graph.node}
     before = {node.name: node for node in exported.graph.node}
     replaced = {n.output[0] for n in quantized.graph.node if n.op_type in _WEIGHT_ONLY}
@@ -109,12 +98,8 @@ def quantized_names(
         kept = after.get(name)
         if kept is None or node.op_type not in asked or name in excluded:
             continue
-        data = [kept.input[i] for i in _DATA_INPUTS.get(node.op_type, (0,)) if i < len(kept.input)]
-        if node.op_type == "Concat":
-            data = list(kept.input)
         # QOperator lets Gather, Transpose and Reshape work on the quantized tensor itself.
         moves_quantized = bool(kept.output) and kept.output[0] == f"{node.output[0]}_quantized"
-        reads_qdq = is_qdq and data and all(item in dequantized for item in data)
-        if moves_quantized or reads_qdq:
+        if moves_quantized or (is_qdq and reads_dequantized(kept, dequantized)):
             really.add(name)
     return really

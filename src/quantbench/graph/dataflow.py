@@ -51,10 +51,9 @@ class Dataflow:
         """Whether a tensor is the same whatever the model's inputs are."""
         return self.aliases.get(name, name) in self.constants
 
-    def array(self, name: str) -> np.ndarray | None:
-        """The value of a stored constant; None if the tensor is not one."""
-        stored = self.constants.get(self.aliases.get(name, name))
-        return None if stored is None else numpy_helper.to_array(stored)
+    def stored(self, name: str) -> onnx.TensorProto | None:
+        """A stored constant, whose values may be in another file; None if it is not one."""
+        return self.constants.get(self.aliases.get(name, name))
 
     def scalar(self, name: str) -> float | None:
         """The value of a stored constant with one element; None if the tensor is not one."""

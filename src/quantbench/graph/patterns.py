@@ -41,7 +41,7 @@ Not recognised: projection shortcuts (neither operand is computed from the other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import onnx
 
@@ -114,3 +114,10 @@ def find_exclusions(
         else named_nodes(blocks, name)
         for name in wanted
     }
+
+
+def matched_names(
+    matches: Mapping[NodeExclusion, frozenset[str]], wanted: Iterable[NodeExclusion]
+) -> frozenset[str]:
+    """The nodes that any of the wanted exclusions describes."""
+    return frozenset().union(*(matches[name] for name in wanted))

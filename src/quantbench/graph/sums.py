@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import onnx
+from onnx import TensorProto
 
 from quantbench.graph.attention import FUSED_ATTENTION, PRODUCTS, softmax_nodes
 from quantbench.graph.dataflow import Dataflow
@@ -19,6 +19,7 @@ WEIGHTED = (
     | {"MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul"}
     | {"MatMulNBits", "MatMulBnb4", "QGemm", "ConvInteger", "QLinearConv"}
 )
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 
 
 def residual_nodes(flow: Dataflow) -> Iterator[onnx.NodeProto]:
@@ -65,7 +66,7 @@ def embedding_sum_nodes(flow: Dataflow) -> Iterator[onnx.NodeProto]:
         inputs = flow.inputs(node)
         if node.op_type == "EmbedLayerNormalization":
             yield node
-        elif node.op_type == "Gather" and _is_embedding_table(flow.array(inputs[0])):
+        elif node.op_type == "Gather" and _is_embedding_table(flow.stored(inputs[0])):
             embeddings.add(node.output[0])
         elif node.op_type in ("Mul", "Div") and embeddings & set(inputs):
             if any(flow.scalar(name) is not None for name in inputs):
@@ -79,5 +80,5 @@ def embedding_sum_nodes(flow: Dataflow) -> Iterator[onnx.NodeProto]:
             yield node
 
 
-def _is_embedding_table(table: np.ndarray | None) -> bool:
-    return table is not None and table.ndim == 2 and np.issubdtype(table.dtype, np.floating)
+def _is_embedding_table(table: onnx.TensorProto | None) -> bool:
+    return table is not None and len(table.dims) == 2 and table.data_type in _FLOATS

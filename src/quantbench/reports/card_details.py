@@ -12,7 +12,7 @@ from quantbench.core.summary import (
     Noise,
     SweepSummary,
 )
-from quantbench.reports.inert import group_inert, row_list
+from quantbench.reports.inert import group_inert, group_warnings, row_list
 from quantbench.reports.markdown import code, details, table, text
 from quantbench.reports.wording import (
     NOTHING,
@@ -50,6 +50,7 @@ def idle_rows(summary: SweepSummary) -> str:
         _list("Without all comparisons, as what they are compared with failed:", _alone(summary)),
         _list("Rows that share a file:", _shared(summary)),
         _list("Parameters that change nothing:", _inert(summary)),
+        _list("Warnings:", _warnings(summary)),
     ]
     found = [block for block in blocks if block]
     return "\n\n".join(found) or "None: every row has a file of its own, and all its numbers."
@@ -72,7 +73,7 @@ def noise_floor(summary: SweepSummary) -> str:
 def _valid(noise: Noise) -> str:
     """Whether a session may be believed; without an interval nobody knows."""
     if noise.ratio.low is None:
-        return "unknown: too few rounds"
+        return "unknown: too few process sets"
     return "**no**" if noise.invalid else "yes"
 
 
@@ -84,11 +85,11 @@ def method(summary: SweepSummary) -> str:
         'paired bootstrap; samples that share a context count as clusters. "Worse / better" '
         "counts the samples whose score fell and rose; p is McNemar's exact test.",
         "* **Times**: every configuration is a process of its own, and only one runs at a time. "
-        "In each round all run one block in shuffled order, the reference first and last. A ratio "
-        "is the median over rounds of the blocks' medians relative to the reference; its interval "
-        "comes from order statistics.",
-        "* The intervals of times hold what varied between rounds of one set of processes. They do "
-        "not hold the offset between freshly started processes, which is typically 1 to 5 %.",
+        "In each round all run one block in shuffled order, the reference first and last. After a "
+        "few rounds all processes are started anew: fresh processes of one file differ by 1 to 5 % "
+        "for as long as they live. A ratio is the mean over these process sets of the median over "
+        "rounds of the blocks' medians relative to the reference; its interval is Student's t over "
+        "the sets, widened for having looked several times whether it was narrow enough to stop.",
         "* A percentile is printed only where there are enough forwards for it: 64 for p90, 130 "
         "for p95, 662 for p99.",
         "* The recommendation was chosen on the same samples that its drop is reported on; the "
@@ -221,6 +222,11 @@ def _inert(summary: SweepSummary) -> list[str]:
         f"{sentence(text(note.reason))}"
         for note in notes
     ]
+
+
+def _warnings(summary: SweepSummary) -> list[str]:
+    found = group_warnings((row.number, row.warnings) for row in summary.rows)
+    return [f"* {row_list(rows)}: {sentence(text(warning))}" for warning, rows in found.items()]
 
 
 def _failure(failure: Failure) -> str:

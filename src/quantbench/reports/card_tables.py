@@ -56,7 +56,7 @@ def time_intro(result: SweepResult, summary: SweepSummary, task: TaskSpec) -> st
         "throughput is samples per measured second."
     ]
     if any(_lacks_interval(cell) for row in summary.rows if row.arm for cell in row.arm.cells):
-        lines.append("A speed-up without brackets has too few rounds for an interval.")
+        lines.append("A speed-up without brackets has too few process sets for an interval.")
     if not task.uses_input_length:
         noted = [item for item in summary.inert if item.parameter == "input_lengths"]
         reason = noted[0].reason if noted else f"the inputs of {task.name} have no length"

@@ -1,4 +1,4 @@
-"""What changes nothing, grouped: one note for all rows and values that share a reason."""
+"""What is noted of rows, grouped: one note for all rows and values that share a reason."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ def group_inert(rows: Iterable[tuple[int, Sequence[Inert]]]) -> list[Note]:
         Note(parameter, tuple(found), tuple(numbers[parameter, reason]), reason)
         for (parameter, reason), found in values.items()
     ]
+
+
+def group_warnings(rows: Iterable[tuple[int, Sequence[str]]]) -> dict[str, list[int]]:
+    """The rows of each warning, in the order of their first row."""
+    numbers: dict[str, list[int]] = {}
+    for number, warnings in rows:
+        for warning in warnings:
+            numbers.setdefault(warning, []).append(number)
+    return numbers
 
 
 def row_list(numbers: Sequence[int]) -> str:

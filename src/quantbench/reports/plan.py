@@ -10,12 +10,23 @@ from rich.table import Table
 
 from quantbench.core.config import SweepConfig
 from quantbench.core.forecast import Forecast
+from quantbench.core.instructions import saturation
 from quantbench.core.plan import Plan, naive_evaluations
-from quantbench.reports.inert import group_inert, row_list
+from quantbench.reports.inert import group_inert, group_warnings, row_list
 
 
-def print_plan_table(plan: Plan, config: SweepConfig, found: Forecast, stream: TextIO) -> None:
-    """Print the rows of a plan and the work behind them."""
+def print_plan_table(
+    plan: Plan, config: SweepConfig, found: Forecast, flags: tuple[str, ...], stream: TextIO
+) -> None:
+    """Print the rows of a plan and the work behind them.
+
+    Args:
+        plan: of the config.
+        config: what was asked for.
+        found: what the work takes.
+        flags: those of the processor that it would run on.
+        stream: where to print.
+    """
     console = Console(file=stream, highlight=False)
     table = Table(title=f"{len(plan.rows)} rows", title_justify="left")
     table.add_column("row", justify="right")
@@ -38,6 +49,7 @@ def print_plan_table(plan: Plan, config: SweepConfig, found: Forecast, stream: T
         table.add_row(str(row.number), *values, what)
     console.print(table)
     _print_inert(console, plan)
+    _print_warnings(console, plan, flags)
     _print_work(console, plan, found)
 
 
@@ -52,6 +64,16 @@ def _print_inert(console: Console, plan: Plan) -> None:
         console.print("\n[bold]Inert[/bold] (given, but changes nothing):")
     for line in lines:
         console.print(f"  {escape(line)}", soft_wrap=True)
+
+
+def _print_warnings(console: Console, plan: Plan, flags: tuple[str, ...]) -> None:
+    arms = [(row.number, plan.arm(row.arm_id)) for row in plan.rows if row.arm_id is not None]
+    warned = ((number, saturation(arm, flags)) for number, arm in arms)
+    noted = group_warnings((number, [found] if found else []) for number, found in warned)
+    if noted:
+        console.print("\n[bold]Warnings[/bold] (for this processor):")
+    for warning, rows in noted.items():
+        console.print(f"  {escape(warning)}; {row_list(rows)}", soft_wrap=True)
 
 
 def _print_work(console: Console, plan: Plan, found: Forecast) -> None:

@@ -27,7 +27,16 @@ Line = dict[str, JsonValue]
 _LATENCIES = ("original", "reference", "optimized")
 _RATIOS = ("speedup", "quantization_speedup", "runtime_speedup")
 _WORDS = frozenset(
-    {"trial_id", "original_name", "status", "shares_with", "problem", "inert", "missing"}
+    {
+        "trial_id",
+        "original_name",
+        "status",
+        "shares_with",
+        "problem",
+        "inert",
+        "warnings",
+        "missing",
+    }
 )
 _COUNTS = frozenset(
     {
@@ -85,6 +94,7 @@ def _row(row: RowSummary, summary: SweepSummary) -> Line:
         "problem": row.refused or ("; ".join(map(_problem, arm.failures)) if arm else "") or None,
         "inert": "; ".join(f"{item.parameter}={item.value}: {item.reason}" for item in row.inert)
         or None,
+        "warnings": "; ".join(row.warnings) or None,
         "num_bytes": arm.num_bytes if arm else None,
         "opset": arm.opset if arm else None,
         "nodes_quantized": sum(n.quantized for n in arm.nodes.values()) if arm else None,

@@ -14,6 +14,7 @@ from quantbench.analysis.recommend import recommend
 from quantbench.core.printable import printable
 from quantbench.core.summary import ArmSummary, Failure, RowSummary, SweepSummary
 from quantbench.reports import wording
+from quantbench.reports.inert import group_warnings, row_list
 
 # A longer list is cut: the card has it whole.
 _MOST_ITEMS = 2
@@ -38,7 +39,13 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
     console.print(table)
     if any(row.arm.unresolved for row in summary.rows if row.arm):
         console.print(
-            "(unresolved): too few rounds, or an interval wider than was asked for.",
+            "(unresolved): too few process sets, or an interval wider than was asked for.",
+            soft_wrap=True,
+        )
+    noted = group_warnings((row.number, row.warnings) for row in summary.rows)
+    for warning, rows in noted.items():
+        console.print(
+            f"[bold yellow]Warning[/bold yellow] ({row_list(rows)}): {_plain(warning)}.",
             soft_wrap=True,
         )
     advice = recommend(summary)

@@ -53,7 +53,7 @@ def speedup(cell: CellSummary | None) -> str:
     if not cell.unresolved:
         return written
     if cell.half_width is None:
-        return f"{written} (unresolved: too few rounds)"
+        return f"{written} (unresolved: too few process sets)"
     return f"{written} (unresolved: ±{cell.half_width:.0%})"
 
 

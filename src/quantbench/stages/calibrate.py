@@ -9,20 +9,33 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
+from quantbench.core.calibration import Calibration
 from quantbench.core.errors import QuantbenchError
 from quantbench.protocols import Inputs
 from quantbench.runtimes.inputs import check_names
+from quantbench.stages.calibrate_graph import (
+    fetched,
+    first_broken_node,
+    open_calibration,
+    write_with_outputs,
+)
+from quantbench.stages.ranges.extremes import Range
+from quantbench.stages.ranges.methods import range_method
 
-if TYPE_CHECKING:
-    from onnxruntime.quantization.calibrate import TensorsData
+# The name of the method in ONNX Runtime's file; its moving average is an option of MinMax.
+_ORT_METHODS = {
+    "minmax": "MinMax",
+    "moving_average": "MinMax",
+    "entropy": "Entropy",
+    "percentile": "Percentile",
+}
 
 
 @dataclass(frozen=True)
@@ -33,90 +46,109 @@ class RangesFacts:
     num_tensors: int
 
 
+def ort_method(calibration: Calibration) -> Any:
+    """ONNX Runtime's `CalibrationMethod` of the file, which `quantize_static` asks for again."""
+    from onnxruntime.quantization import CalibrationMethod
+
+    return CalibrationMethod[_ORT_METHODS[calibration.method]]
+
+
 def collect_ranges(
     model: Path,
     samples: Iterable[Inputs],
     operators: Sequence[str],
-    method: str,
+    calibration: Calibration,
     output: Path,
     on_sample: Callable[[int], None] | None = None,
 ) -> RangesFacts:
-    """Find the smallest and largest value of the inputs and outputs of the named operators.
+    """Find the range of the inputs and outputs of the named operators.
 
-    The samples are run one at a time, so shapes may vary and memory does not grow with their
-    number; they are read once.
+    The samples are run one at a time and read once, so shapes may vary. What is kept of them is
+    one small state per tensor: memory does not grow with their number. Ranges equal those of ONNX
+    Runtime's calibrators if `collect_data` is called once per sample.
 
     Args:
-        model: the exported ONNX file; it is not touched.
+        model: the float ONNX file; it is not touched.
         samples: inputs of the graph, batch size 1 or more.
         operators: operator types; the union over all rows that use the ranges.
-        method: "minmax".
+        calibration: the method and its parameters; the number of samples is that of `samples`.
         output: the file to write (JSON).
-        on_sample: called with the number of samples done.
+        on_sample: called with the number of samples done. All methods need one pass.
 
     Raises:
-        QuantbenchError: no sample, unknown method, nothing to calibrate, wrong inputs, or a
-            range that is not a number.
+        QuantbenchError: no sample, nothing to calibrate, wrong inputs, parameters that do not go
+            together, or a tensor with a value that is not finite.
     """
-    from onnxruntime.quantization.calibrate import MinMaxCalibrater, save_tensors_data
-
-    if method != "minmax":
-        raise QuantbenchError(f"unknown calibration method {method!r}; allowed: minmax")
-    with tempfile.TemporaryDirectory(prefix="quantbench-calibrate-") as folder:
+    method = range_method(calibration)
+    with tempfile.TemporaryDirectory(prefix="quantbench-calibrate-") as name:
         # Shape inference writes beside its input, hence a copy of our own.
-        path = Path(folder) / "model.onnx"
-        shutil.copyfile(model, path)
-        calibrator = MinMaxCalibrater(
-            path, list(operators), augmented_model_path=str(Path(folder) / "augmented.onnx")
-        )
-        calibrator.augment_graph()
-        calibrator.create_inference_session()
-        declared = [value.name for value in calibrator.infer_session.get_inputs()]
-        count = 0
-        for inputs in samples:
-            check_names(inputs, declared, declared)
-            with warnings.catch_warnings():
-                # What is not a number is refused below, by name.
-                warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
-                # Folds the new range into the one so far, and keeps nothing else.
-                calibrator.collect_data(_OneSample(inputs))
-            count += 1
-            if on_sample is not None:
-                on_sample(count)
-        if count == 0:
-            raise QuantbenchError(
-                "there are no samples to calibrate on",
-                hint="Check dataset.calibration_split and calibration.num_calibration_samples.",
-            )
-        ranges = calibrator.compute_data()
-        if not ranges.data:
+        copy, augmented = Path(name) / "model.onnx", Path(name) / "augmented.onnx"
+        shutil.copyfile(model, copy)
+        tensors = write_with_outputs(copy, operators, method.needs_all_values, augmented)
+        if not tensors:
             raise QuantbenchError(
                 f"the model has no activations of {', '.join(operators)} to calibrate"
             )
-        _check_finite(ranges)
-        save_tensors_data(ranges, output)
-    return RangesFacts(num_samples=count, num_tensors=len(ranges.data))
-
-
-class _OneSample:
-    """ONNX Runtime's reader protocol over a single sample."""
-
-    def __init__(self, inputs: Inputs) -> None:
-        self._inputs: Inputs | None = inputs
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        inputs, self._inputs = self._inputs, None
-        return None if inputs is None else dict(inputs)
-
-
-def _check_finite(ranges: TensorsData) -> None:
-    broken = [
-        name
-        for name, data in ranges.items()
-        if not all(np.isfinite(bound).all() for bound in data.range_value)
-    ]
-    if broken:
+        session = open_calibration(augmented)
+        declared = [value.name for value in session.get_inputs()]
+        states: dict[str, Any] = dict.fromkeys(tensors)
+        computed = [value.name for value in session.get_outputs()]
+        count = 0
+        for inputs in samples:
+            check_names(inputs, declared, declared)
+            values = dict(zip(computed, session.run(None, dict(inputs)), strict=True))
+            for tensor in tensors:
+                parts = [values.pop(part) for part in fetched(tensor, method.needs_all_values)]
+                if not all(_is_finite(part) for part in parts):
+                    raise _not_finite(tensor, count, copy, inputs)
+                array = parts[0] if len(parts) == 1 else np.concatenate(parts)
+                states[tensor] = method.fold(states[tensor], array)
+            # Extremes computed in the graph may hide what is not a number; the model's own outputs
+            # are there as well.
+            for name, array in values.items():
+                if not _is_finite(array):
+                    raise _not_finite(name, count, copy, inputs)
+            count += 1
+            if on_sample is not None:
+                on_sample(count)
+    if count == 0:
         raise QuantbenchError(
-            f"the range of {len(broken)} activations is not finite, first {broken[0]}",
-            hint="An attention mask of minus infinity does that; exclude softmax.",
+            "there are no samples to calibrate on",
+            hint="Check dataset.calibration_split and calibration.num_calibration_samples.",
         )
+    _save({name: method.found(state) for name, state in states.items()}, calibration, output)
+    return RangesFacts(num_samples=count, num_tensors=len(states))
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return not np.issubdtype(array.dtype, np.floating) or bool(np.isfinite(array).all())
+
+
+def _not_finite(tensor: str, number: int, model: Path, inputs: Inputs) -> QuantbenchError:
+    if not all(_is_finite(array) for array in inputs.values()):
+        where = "the sample itself is not finite"
+    else:
+        node = first_broken_node(model, inputs, model.parent)
+        where = f"the first node that makes such a value is {node}"
+    return QuantbenchError(
+        f"{tensor} is not finite (infinite, or not a number) in calibration input {number} "
+        f"(the first is 0): {where}",
+        hint="An attention mask of minus infinity does that (clamp_mask: true); so do broken "
+        "weights and samples.",
+    )
+
+
+def _save(ranges: Mapping[str, Range], calibration: Calibration, output: Path) -> None:
+    from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
+
+    data = {
+        name: TensorData(lowest=_storable(found.lowest), highest=_storable(found.highest))
+        for name, found in ranges.items()
+    }
+    save_tensors_data(TensorsData(ort_method(calibration), data), output)
+
+
+def _storable(bound: Any) -> np.ndarray:
+    """A bound as the file takes it: float16 or float32, as the tensor, without a shape."""
+    array = np.asarray(bound)
+    return array.astype(np.float32) if array.dtype == np.float64 else array

@@ -16,7 +16,7 @@ from quantbench.core.quantization import Dynamic, Scheme, Static, WeightOnly
 from quantbench.core.results import NodeCounts
 from quantbench.graph.counts import node_counts, op_type_counts
 from quantbench.graph.matmuls import activation_matmuls
-from quantbench.graph.patterns import find_exclusions, with_node_names
+from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
 from quantbench.stages.quantizers import dynamic, static, weight_only
 from quantbench.stages.quantizers.files import Files
 
@@ -57,8 +57,8 @@ def quantize_model(
     model = with_node_names(onnx.load(exported))
     wanted = find_exclusions(model, scheme.node_exclusion)
     operators = set(scheme.operators)
+    matched = matched_names(wanted, scheme.node_exclusion)
     kept = _kept(model, scheme)
-    matched = frozenset[str]().union(*wanted.values())
     excluded = sorted(matched | kept)
     if isinstance(scheme, Dynamic) and "MatMul" in operators and "Gemm" in op_type_counts(model):
         # The quantizer first makes MatMul and Add of each Gemm: it is asked for with MatMul, and

@@ -1,7 +1,9 @@
-"""Time: all arms of one cell, interleaved in rounds, one process each.
+"""Time: all arms of one cell, interleaved in rounds, in several sets of fresh processes.
 
 What is compared is measured at the same time: in a round every arm runs one block, in shuffled
 order, with the reference first and last. Only one arm runs at a time; the others are stopped.
+A fresh process of the same arm is a few percent faster or slower for as long as it lives: so a
+session has several process sets, and arms whose ratios are known are left out of later ones.
 """
 
 from __future__ import annotations
@@ -12,67 +14,93 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from quantbench.child import Child, ChildDiedError, Message
 from quantbench.core import stats
 from quantbench.core.config import TimeBenchmarkArgs
 from quantbench.core.plan import Cell
 from quantbench.core.results import ArmProcess, Block, Timing, TimingFailed
-from quantbench.protocols import Inputs, SessionOptions
+from quantbench.protocols import Inputs
+from quantbench.stages.arm_processes import (
+    ArmFailedError,
+    ArmSpec,
+    Conditions,
+    ProcessSet,
+    StartSet,
+    start_processes,
+)
 
-# One block: long enough that a process that was just woken has caught up, and with enough
-# forwards that contention cannot leave it with none.
-BLOCK_LEAST_SECONDS = 0.3
-BLOCK_LEAST_FORWARDS = 5
-BLOCK_DISCARDED_FORWARDS = 3
-
-# An arm that has not answered by then hangs: no model takes as long for five forwards.
-ANSWER_LIMIT_SECONDS = 1800.0
+# The rounds of one process set: more of them narrow what varies between rounds, but not what
+# varies between sets.
+MOST_ROUNDS_PER_SET = 5
 
 # The same for all users and shells of a machine: TMPDIR does not move it.
 LOCK = Path("/tmp/quantbench-timing.lock")  # noqa: S108
 
-ARM_MODULE = "quantbench.stages.arm"
-
-
-@dataclass(frozen=True)
-class ArmSpec:
-    """What an arm's process is to open."""
-
-    id: str
-    framework: str
-    path: Path
-    options: SessionOptions
+OnProgress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """What is timed together: all arms in one cell.
 
-    `reference_id` is the arm that runs first and last in each round, `original_id` the one that
-    speed-ups are relative to.
+    `reference_id` is the arm that runs first and last in each round.
     """
 
     cell: Cell
     arms: tuple[ArmSpec, ...]
     reference_id: str
-    original_id: str
 
 
 @dataclass
-class _Running:
-    """An arm with its process, while a cell is being timed."""
+class _Measured:
+    """What is known of an arm so far, over all process sets."""
 
     spec: ArmSpec
-    child: Child
-    warmup_runs: int = 0
     blocks: list[Block] = field(default_factory=list[Block])
+    processes: list[ArmProcess] = field(default_factory=list[ArmProcess])
     failure: TimingFailed | None = None
+    settled: bool = False
+
+
+@dataclass
+class _Budget:
+    """The seconds of a session, and what of them is spent.
+
+    Rounds may take `total_s`. Until the first look the starting of processes is not counted, so
+    that there are sets enough for an interval however long it takes; afterwards it is.
+    """
+
+    total_s: float
+    clock: Callable[[], float]
+    started: float
+    running_s: float = 0.0
+    longest_round_s: float = 0.0
+
+    def add_round(self, seconds: float) -> None:
+        self.running_s += seconds
+        self.longest_round_s = max(self.longest_round_s, seconds)
+
+    def rounds_per_set(self) -> int:
+        """So many that the second look can be reached, as far as the first round can tell."""
+        start_s = self.clock() - self.started - self.running_s
+        per_set_s = self.total_s / stats.LOOKS[1] - start_s
+        return min(MOST_ROUNDS_PER_SET, max(1, int(per_set_s / max(self.longest_round_s, 1e-9))))
+
+    def has_room_for_a_round(self) -> bool:
+        return self.running_s + self.longest_round_s <= self.total_s
+
+    def has_room_for_a_set(self, num_sets: int, num_rounds: int) -> bool:
+        if not self.has_room_for_a_round():
+            return False
+        elapsed_s = self.clock() - self.started
+        start_s = (elapsed_s - self.running_s) / num_sets
+        expected_s = elapsed_s + start_s + num_rounds * self.longest_round_s
+        return num_sets < stats.LOOKS[0] or expected_s <= self.total_s
 
 
 def time_cell(
@@ -81,18 +109,20 @@ def time_cell(
     args: TimeBenchmarkArgs,
     affinity: Sequence[int] | None,
     seed: int,
-    on_progress: Callable[[float, str], None],
+    on_progress: OnProgress,
     scratch: Path,
     clock: Callable[[], float] = time.monotonic,
+    start: StartSet = start_processes,
 ) -> dict[str, Timing | TimingFailed]:
     """Time all arms in one cell.
 
-    Rounds end when the ratios of every arm to the reference and to the original are known to
-    `args.precision`, or when the next round would pass the budget of `args.duration` seconds for
-    each arm. Whoever calls this holds the `machine_lock`.
+    A process set has a few rounds. After 4, 6, 9, 13, 19 and 28 sets it is looked which arms'
+    ratios to what they are compared with are known to `args.precision`: those are left out of the
+    sets that follow. The session ends when none is left, or when what is to come would pass the
+    budget of `args.duration` seconds for each arm. Whoever calls this holds the `machine_lock`.
 
     Args:
-        comparison: the arms, and which of them the others are compared with.
+        comparison: the arms, and which of them is the reference.
         inputs: the arrays that every arm is given.
         args: duration, precision and warm-up.
         affinity: processors to bind every arm to, None to leave it to the system.
@@ -100,25 +130,60 @@ def time_cell(
         on_progress: called with the part of the budget that is spent (0-1), and a text.
         scratch: a folder for the arms' inputs.
         clock: seconds.
+        start: starts a process set.
 
     Returns:
         By arm id, raw times or why there are none.
     """
-    cell = comparison.cell
-    with contextlib.ExitStack() as stack:
-        file = scratch / "inputs.npz"
-        np.savez(file, allow_pickle=False, **inputs)
-        running = [_Running(arm, Child(ARM_MODULE, _environment(arm))) for arm in comparison.arms]
-        for arm in running:
-            stack.callback(arm.child.close)
-        for number, arm in enumerate(running):
-            on_progress(0.0, f"starting and warming up {number + 1} of {len(running)}")
-            _open(arm, cell, file, affinity, args.warmup_runs)
-        shuffle = random.Random(seed)  # noqa: S311 - an order, not a secret
-        stopped = _rounds(running, comparison, args, shuffle, on_progress, clock)
-        # A name of its own for each session, so that blocks of two are never compared.
-        session = uuid.uuid4().hex
-        return {arm.spec.id: _result(arm, comparison, session, stopped) for arm in running}
+    file = scratch / "inputs.npz"
+    np.savez(file, allow_pickle=False, **inputs)
+    cores = len(affinity) if affinity else os.cpu_count() or 1
+    conditions = Conditions(file, affinity, args.warmup_runs, cores)
+    measured = {arm.id: _Measured(arm) for arm in comparison.arms}
+    budget = _Budget(args.duration * len(measured), clock, clock())
+    shuffle = random.Random(seed)  # noqa: S311 - an order, not a secret
+    most_rounds, num_sets, num_rounds = MOST_ROUNDS_PER_SET, 0, 0
+
+    def tell(text: str) -> None:
+        part = min(1.0, budget.running_s / budget.total_s)
+        on_progress(part, f"process set {num_sets + 1}: {text}{_width_text(measured, comparison)}")
+
+    while True:
+        wanted = _wanted(measured, comparison)
+        if comparison.reference_id not in wanted or len(wanted) < 2:
+            break
+        specs = [measured[arm_id].spec for arm_id in wanted]
+        with contextlib.closing(start(specs, conditions, tell)) as running:
+            for arm_id, error in running.failed.items():
+                _fail(measured[arm_id], error, comparison.cell)
+            for number in range(MOST_ROUNDS_PER_SET):
+                began = clock()
+                order = _order(measured, wanted, comparison, shuffle)
+                for position, arm_id in enumerate(order):
+                    block = {"process_set": num_sets, "round": num_rounds, "position": position}
+                    _block(running, measured[arm_id], comparison.cell, block)
+                budget.add_round(clock() - began)
+                num_rounds += 1
+                tell(f"round {number + 1}")
+                if num_sets == 0 and number == 0:
+                    most_rounds = budget.rounds_per_set()
+                if number + 1 >= most_rounds or not budget.has_room_for_a_round():
+                    break
+            for arm_id in wanted:
+                _describe(running, measured[arm_id], comparison.cell)
+        num_sets += 1
+        if num_sets in stats.LOOKS:
+            _settle(measured, comparison, args.precision)
+        if num_sets == stats.LOOKS[-1] or not budget.has_room_for_a_set(num_sets, most_rounds):
+            break
+    # A name of its own for each session, so that blocks of two are never compared.
+    session = uuid.uuid4().hex
+    compared = [arm for arm in measured.values() if arm.spec.compared_with]
+    everything = all(arm.settled for arm in compared if arm.failure is None)
+    return {
+        arm_id: _result(arm, comparison, session, arm.settled or everything)
+        for arm_id, arm in measured.items()
+    }
 
 
 def round_order(ids: Sequence[str], reference_id: str, shuffle: random.Random) -> list[str]:
@@ -129,7 +194,7 @@ def round_order(ids: Sequence[str], reference_id: str, shuffle: random.Random) -
 
 
 @contextlib.contextmanager
-def machine_lock(on_progress: Callable[[float, str], None]) -> Iterator[None]:
+def machine_lock(on_progress: OnProgress) -> Iterator[None]:
     """Hold the one lock of this machine under which anything is timed.
 
     It goes with the process, however that ends.
@@ -150,134 +215,103 @@ def machine_lock(on_progress: Callable[[float, str], None]) -> Iterator[None]:
         os.close(handle)
 
 
-def _rounds(
-    running: Sequence[_Running],
+def _wanted(measured: dict[str, _Measured], comparison: Comparison) -> list[str]:
+    """The arms of the next set: what is not settled, what that is compared with, the reference."""
+    open_arms = [arm for arm in measured.values() if arm.spec.compared_with and not arm.settled]
+    open_arms = [arm for arm in open_arms if arm.failure is None]
+    names = {comparison.reference_id}
+    for arm in open_arms:
+        names |= {arm.spec.id, *arm.spec.compared_with}
+    return [arm_id for arm_id in measured if arm_id in names and measured[arm_id].failure is None]
+
+
+def _order(
+    measured: dict[str, _Measured],
+    wanted: Sequence[str],
     comparison: Comparison,
-    args: TimeBenchmarkArgs,
     shuffle: random.Random,
-    on_progress: Callable[[float, str], None],
-    clock: Callable[[], float],
-) -> str:
-    """Run rounds until all is precise or the budget is spent; says which."""
-    by_id = {arm.spec.id: arm for arm in running}
-    budget_s = args.duration * len(running)
-    started = clock()
-    number = 0
-    longest_s = 0.0
-    while True:
-        alive = [arm.spec.id for arm in running if arm.failure is None]
-        if comparison.reference_id not in alive or len(alive) < 2:
-            return "budget"
-        round_started = clock()
-        order = round_order(alive, comparison.reference_id, shuffle)
-        for position, arm_id in enumerate(order):
-            _block(by_id[arm_id], comparison.cell, number, position)
-        number += 1
-        now = clock()
-        longest_s = max(longest_s, now - round_started)
-        widths = _widths(running, comparison)
+) -> list[str]:
+    alive = [arm_id for arm_id in wanted if measured[arm_id].failure is None]
+    if comparison.reference_id not in alive:
+        return []
+    return round_order(alive, comparison.reference_id, shuffle)
+
+
+def _settle(measured: dict[str, _Measured], comparison: Comparison, precision: float) -> None:
+    for arm in measured.values():
+        widths = _widths(arm, measured, comparison)
         known = [width for width in widths if width is not None]
-        width_text = f", ±{100 * max(known):.1f} %" if known else ""
-        on_progress(min(1.0, (now - started) / budget_s), f"round {number}{width_text}")
-        if widths and len(known) == len(widths) and max(known) <= args.precision:
-            return "precise"
-        if now - started + longest_s > budget_s:
-            return "budget"
+        if widths and len(known) == len(widths) and max(known) <= precision:
+            arm.settled = True
 
 
-def _widths(running: Sequence[_Running], comparison: Comparison) -> list[float | None]:
-    """Relative half-widths of the ratios that are printed: to the reference and the original."""
-    blocks = {arm.spec.id: arm.blocks for arm in running if arm.failure is None}
-    reference = blocks.pop(comparison.reference_id, [])
-    logs = {arm_id: stats.ratio_per_round(found, reference) for arm_id, found in blocks.items()}
-    ratios = list(logs.values())
-    if comparison.original_id in logs:
-        original = logs.pop(comparison.original_id)
-        ratios += [stats.subtract_rounds(original, log) for log in logs.values()]
-    return [stats.relative_half_width(log) for log in ratios]
+def _widths(
+    arm: _Measured, measured: dict[str, _Measured], comparison: Comparison
+) -> list[float | None]:
+    """Relative half-widths of an arm's ratios to each arm that it is compared with."""
+    reference = measured[comparison.reference_id].blocks
+    own = stats.ratio_per_round(arm.blocks, reference)
+    others = [measured[name] for name in arm.spec.compared_with]
+    return [
+        stats.relative_half_width(
+            stats.subtract_rounds(stats.ratio_per_round(other.blocks, reference), own)
+        )
+        for other in others
+        if other.failure is None
+    ]
 
 
-def _open(
-    arm: _Running, cell: Cell, inputs: Path, affinity: Sequence[int] | None, warmup_runs: int
-) -> None:
-    options = arm.spec.options
-    message = {
-        "do": "open",
-        "framework": arm.spec.framework,
-        "path": str(arm.spec.path),
-        "options": {
-            "num_threads": options.num_threads,
-            "optimization_level": options.optimization_level,
-            "auto_class": options.auto_class,
-        },
-        "inputs": str(inputs),
-        "affinity": None if affinity is None else list(affinity),
-    }
-    if _ask(arm, cell, message) is not None:
-        answer = _ask(arm, cell, {"do": "warm_up", "least_runs": warmup_runs})
-        arm.warmup_runs = 0 if answer is None else answer["warmup_runs"]
-    arm.child.pause()
+def _width_text(measured: dict[str, _Measured], comparison: Comparison) -> str:
+    """The widest ratio so far, for the user; empty while none is known."""
+    known = [
+        width
+        for arm in measured.values()
+        if arm.failure is None
+        for width in _widths(arm, measured, comparison)
+        if width is not None
+    ]
+    return f", ±{100 * max(known):.1f} %" if known else ""
 
 
-def _block(arm: _Running, cell: Cell, number: int, position: int) -> None:
+def _block(running: ProcessSet, arm: _Measured, cell: Cell, place: dict[str, int]) -> None:
     if arm.failure is not None:
         return
-    arm.child.resume()
-    message = {
-        "do": "block",
-        "discard": BLOCK_DISCARDED_FORWARDS,
-        "least_forwards": BLOCK_LEAST_FORWARDS,
-        "least_seconds": BLOCK_LEAST_SECONDS,
-    }
-    answer = _ask(arm, cell, message)
-    arm.child.pause()
-    if answer is not None:
-        arm.blocks.append(Block(round=number, position=position, **answer))
-
-
-def _ask(arm: _Running, cell: Cell, message: Message) -> Message | None:
-    """The arm's answer; None if it failed, which is then on record."""
     try:
-        answer = arm.child.ask(message, ANSWER_LIMIT_SECONDS)
-    except ChildDiedError as error:
-        arm.failure = TimingFailed(stage="time", error=str(error), log=error.log, cell=cell)
-        return None
-    if "error" in answer:
-        log = arm.child.log_tail()
-        arm.failure = TimingFailed(stage="time", error=answer["error"], log=log, cell=cell)
-        return None
-    return answer
+        answer = running.block(arm.spec.id)
+    except ArmFailedError as error:
+        _fail(arm, error, cell)
+    else:
+        arm.blocks.append(Block.model_validate(place | answer))
+
+
+def _describe(running: ProcessSet, arm: _Measured, cell: Cell) -> None:
+    if arm.failure is not None:
+        return
+    try:
+        facts = running.describe(arm.spec.id)
+    except ArmFailedError as error:
+        _fail(arm, error, cell)
+    else:
+        arm.processes.append(ArmProcess.model_validate(facts))
+
+
+def _fail(arm: _Measured, error: ArmFailedError, cell: Cell) -> None:
+    arm.failure = TimingFailed(stage="time", error=str(error), log=error.log, cell=cell)
 
 
 def _result(
-    arm: _Running, comparison: Comparison, session: str, stopped: str
+    arm: _Measured, comparison: Comparison, session: str, precise: bool
 ) -> Timing | TimingFailed:
-    cell = comparison.cell
-    if arm.failure is None:
-        arm.child.resume()
-        facts = _ask(arm, cell, {"do": "describe"})
-    if arm.failure is not None or facts is None:
-        return arm.failure or TimingFailed(stage="time", error="no answer", cell=cell)
+    if arm.failure is not None:
+        return arm.failure
     if not arm.blocks:
         error = "the reference failed before this arm was timed"
-        return TimingFailed(stage="time", error=error, cell=cell)
-    return Timing.model_validate(
-        {
-            "cell": cell,
-            "session": session,
-            "reference_id": comparison.reference_id,
-            "blocks": tuple(arm.blocks),
-            "processes": (ArmProcess(warmup_runs=arm.warmup_runs, **facts),),
-            "stopped": stopped,
-        }
+        return TimingFailed(stage="time", error=error, cell=comparison.cell)
+    return Timing(
+        cell=comparison.cell,
+        session=session,
+        reference_id=comparison.reference_id,
+        blocks=tuple(arm.blocks),
+        processes=tuple(arm.processes),
+        stopped="precise" if precise else "budget",
     )
-
-
-def _environment(arm: ArmSpec) -> Mapping[str, str]:
-    """One thread count for every library that could start threads of its own."""
-    count = str(arm.options.num_threads)
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return dict.fromkeys(names, count) | {
-        "HF_HUB_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }

@@ -18,7 +18,7 @@ from quantbench.protocols import Inputs, Progress, TaskRun
 from quantbench.tasks.rows import naming_row
 from quantbench.worker.access import Access
 from quantbench.worker.keys import calibrate_key, calibrated_rows, export_key, quantize_key
-from quantbench.worker.opened import opened_as_pinned
+from quantbench.worker.opened import check_unchanged, opened_as_pinned
 from quantbench.worker.sessions import num_threads
 
 # Shapes that an export is checked with: other than those that it was traced with.
@@ -49,6 +49,7 @@ def export(unit: ExportUnit, access: Access) -> Artifact:
         else:
             facts = export_onnx(opened.source.directory, spec.auto_class, unit.opset, samples, path)
             difference = facts.max_abs_difference
+        check_unchanged(opened)
         seconds = time.perf_counter() - started
         executed = check_file(path, unit.levels, samples[0], num_threads(unit.config))
         return _artifact(key, path, seconds, executed_nodes=executed, max_abs_difference=difference)
@@ -83,12 +84,13 @@ def calibrate(unit: CalibrateUnit, access: Access) -> Ranges:
             access.file(unit.exported_key),
             samples(),
             unit.operators,
-            unit.calibration.method,
+            unit.calibration,
             folder / "ranges.json",
             on_sample=lambda done: access.on_progress(
                 Progress(done, max(done, len(indices)), f"sample {done} of {len(indices)}")
             ),
         )
+        check_unchanged(opened)
         seconds = time.perf_counter() - started
         ranges = Ranges(
             key=key, num_samples=len(indices), num_tensors=facts.num_tensors, seconds=seconds

@@ -27,10 +27,10 @@ from quantbench.data.sampling import sample_indices
 # Raised when the code of a stage changes what it makes, so that old artifacts are not reused.
 STAGE_VERSIONS = {
     "export": 1,
-    "calibrate": 1,
-    "quantize": 1,
+    "calibrate": 2,
+    "quantize": 2,
     "evaluate": 1,
-    "time": 1,
+    "time": 2,
     "explain": 1,
 }
 
@@ -80,7 +80,7 @@ def calibrate_key(unit: CalibrateUnit) -> str:
         {
             "exported": unit.exported_key,
             "operators": unit.operators,
-            "method": unit.calibration.method,
+            "calibration": unit.calibration.reads(),
             "data": unit.subject.calibration_fingerprint,
             "indices": calibrated_rows(unit),
             "task": _task(unit.config, unit.subject),

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from quantbench import environment, registry, store
-from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Evaluation, Timing, TimingOutcome
 from quantbench.core.units import CellTimings, EvaluateUnit, TimedArm, TimedCell, TimeUnit
 from quantbench.protocols import Progress
 from quantbench.worker.access import Access
 from quantbench.worker.keys import evaluate_key, evaluated_metrics, evaluated_rows, time_keys
-from quantbench.worker.opened import opened_as_pinned
+from quantbench.worker.opened import Opened, check_unchanged, opened_as_pinned
 from quantbench.worker.sessions import session_options
 
 
@@ -48,6 +47,7 @@ def evaluate_arm(unit: EvaluateUnit, access: Access) -> Evaluation:
             )
         finally:
             session.close()
+        check_unchanged(opened)
         return evaluation.model_dump(mode="json")
 
     return Evaluation.model_validate(access.make(evaluate_key(unit), unit.stage, build))
@@ -69,7 +69,9 @@ def time_arms(unit: TimeUnit, access: Access) -> CellTimings:
         found = None if access.fresh else _timed_meanwhile(unit, access)
         if found is not None:
             return CellTimings(timings=found)
-        timings = _time(unit, access, tell)
+        opened = opened_as_pinned(unit.config, unit.subject)
+        timings = _time(unit, opened, access, tell)
+        check_unchanged(opened)
         for item in unit.arms:
             if item.arm.id in keys:
                 _keep(item, keys[item.arm.id], timings, access)
@@ -103,11 +105,12 @@ def _timed_meanwhile(unit: TimeUnit, access: Access) -> dict[str, TimingOutcome]
 
 
 def _time(
-    unit: TimeUnit, access: Access, on_progress: Callable[[float, str], None]
+    unit: TimeUnit, opened: Opened, access: Access, on_progress: Callable[[float, str], None]
 ) -> dict[str, TimingOutcome]:
-    from quantbench.stages.time import ArmSpec, Comparison, time_cell
+    from quantbench.stages.arm_processes import ArmSpec
+    from quantbench.stages.time import Comparison, time_cell
 
-    config, opened = unit.config, opened_as_pinned(unit.config, unit.subject)
+    config = unit.config
     rng = np.random.default_rng(config.seed)
     inputs = opened.task.dummy_inputs(unit.cell.batch_size, unit.cell.input_length, rng)
     arms = tuple(
@@ -116,12 +119,13 @@ def _time(
             framework=item.arm.framework,
             path=access.model_path(opened.source.directory, item.artifact_key),
             options=session_options(config, item.arm.optimization_level, unit.num_threads),
+            compared_with=item.compared_with,
         )
         for item in unit.arms
     )
     with store.scratch(access.root) as folder:
         timed = time_cell(
-            Comparison(unit.cell, arms, unit.reference_id, ORIGINAL_ID),
+            Comparison(unit.cell, arms, unit.reference_id),
             inputs,
             config.time_benchmark_args,
             environment.pinned_cpus(unit.num_threads),

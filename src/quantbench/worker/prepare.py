@@ -12,11 +12,10 @@ from quantbench.core.errors import ConfigError, Problem
 from quantbench.core.results import Subject
 from quantbench.core.units import Prepared
 from quantbench.data.rows import Split
-from quantbench.data.stamps import local_files, stamp
 from quantbench.tasks.rows import check_one_type_per_column, check_references, naming_row
 from quantbench.worker.given_file import check_given_file
 from quantbench.worker.keys import calibration_rows, evaluated_rows
-from quantbench.worker.opened import Opened, open_config
+from quantbench.worker.opened import Opened, check_unchanged, open_config
 from quantbench.worker.sessions import num_threads
 
 
@@ -59,13 +58,13 @@ def prepare(config: SweepConfig) -> Prepared:
     of_splits = (note for split in splits for note in split.notes)
     notes = dict.fromkeys([*source.notes, *of_splits, *opened.task.notes])
     found = environment.read_environment(num_threads(config))
-    files = local_files(source, config.dataset)
+    check_unchanged(opened)
     return Prepared(
         subject=subject,
         environment=found,
         notes=tuple(notes),
-        files=files,
-        stamp=stamp(files),
+        files=opened.files,
+        stamp=opened.stamp,
     )
 
 
@@ -90,6 +89,7 @@ def _check_samples(config: SweepConfig, opened: Opened) -> None:
     if opened.calibrated is not None:
         calibrated = opened.calibrated
         for count in _calibration_counts(config):
+            _check_enough(calibrated.num_rows, count, config)
             used = calibration_rows(config, calibrated.num_rows, count)
             _check_columns(calibrated, inputs, used, f"split {dataset.calibration_split}")
             firsts.append((calibrated, used[0]))
@@ -100,6 +100,23 @@ def _check_samples(config: SweepConfig, opened: Opened) -> None:
     if registry.task(config.task).spec.uses_input_length:
         for length in config.input_lengths:
             task.dummy_inputs(1, length, np.random.default_rng(0))
+
+
+def _check_enough(num_rows: int, num_samples: int, config: SweepConfig) -> None:
+    """Refuse to calibrate on fewer samples than the config, and so the card, says.
+
+    Raises:
+        ConfigError: the split is too small; both numbers.
+    """
+    if num_samples <= num_rows:
+        return
+    message = (
+        f"the split {config.dataset.calibration_split} has {num_rows:,} rows: "
+        "ask for as many or fewer, or name a larger dataset.calibration_split"
+    )
+    name = "calibration.num_calibration_samples"
+    problem = Problem(name, message, f"{num_samples:,}", f"1 to {num_rows:,}")
+    raise ConfigError("config", [problem])
 
 
 def _calibration_counts(config: SweepConfig) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quantbench.core.quantization import Static
+from quantbench.stages.calibrate import ort_method
 from quantbench.stages.quantizers.files import Files
 from quantbench.stages.quantizers.types import integer_type
 
@@ -15,7 +16,7 @@ def quantize(files: Files, scheme: Static, excluded: Sequence[str]) -> None:
     `excluded` nodes stay in floating point. MatMuls of two activations have to be among them where
     they are to stay: QDQ ignores the quantizer's own switch for them, `MatMulConstBOnly`.
     """
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
+    from onnxruntime.quantization import QuantFormat, quantize_static
 
     quantize_static(
         files.source,
@@ -28,7 +29,7 @@ def quantize(files: Files, scheme: Static, excluded: Sequence[str]) -> None:
         activation_type=integer_type(scheme.activation_type),
         weight_type=integer_type(scheme.weight_type),
         nodes_to_exclude=list(excluded),
-        calibrate_method=CalibrationMethod.MinMax,
+        calibrate_method=ort_method(scheme.calibration),
         calibration_cache_path=files.ranges,
         extra_options={
             "ActivationSymmetric": scheme.activation_symmetric,

@@ -1,0 +1,245 @@
+"""Static quantization on the bundled models: the scripts' way of 2022 beside what is better.
+
+Per model three sweeps: `seeds` has the static rows of the published grids (int8 activations, minmax
+ranges, the mask constant as it is, with and without exclusions, at optimization levels 1 and 99);
+`better` clamps the mask, takes uint8 activations and one weight scale per channel, and tries each
+calibration method; `smooth` adds SmoothQuant. Dynamic MatMul is in each sweep, so that it is timed
+in the same rounds. Then `explain` tells what is left of the loss, and where the time goes, for the
+worst and the best static row.
+
+    python benchmarks/static_accuracy.py [--quick] [--runs runs/static-accuracy]
+
+Writes `benchmarks/results/static_accuracy.md`, or what `--out` names. Ends with an error if a row
+has no numbers, or if all better rows of a model are below its worst seed row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.resources
+import io
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from quantbench import registry
+from quantbench.analysis.explain import why
+from quantbench.core.config_file import read_config
+from quantbench.core.results import Environment
+from quantbench.core.summary import Ratio, RowSummary, SweepSummary
+from quantbench.explaining import explain_row
+from quantbench.progress import Watcher
+from quantbench.reports import markdown
+from quantbench.reports.explain import print_why
+from quantbench.run_dir import load_run, locked
+from quantbench.store import default_store
+from quantbench.sweep import run_sweep
+
+RESULT = Path(__file__).parent / "results" / "static_accuracy.md"
+MODELS = ("questions", "digits")
+EXCLUSIONS = ["layernorm", "gelu", "residual", "gather", "softmax"]
+EXPLAINED_SAMPLES = 64
+
+# What all sweeps have in common: one shape, short sessions.
+COMMON = {
+    "batch_sizes": [1],
+    "calibration": {"num_calibration_samples": 100},
+    "time_benchmark_args": {"duration": 1.0, "warmup_runs": 3},
+}
+QUICK = {"max_eval_samples": 40, "time_benchmark_args": {"duration": 0.2, "warmup_runs": 1}}
+# Per channel needs opset 13; at 17 LayerNormalization is one node and stays in floats.
+BETTER = {
+    "framework_args": {"opset": 17, "optimization_level": 99},
+    "activation_type": "uint8",
+    "clamp_mask": True,
+    "per_channel": True,
+}
+GRID = {
+    "quantization_approach": ["dynamic", "static"],
+    "operators_to_quantize": [["MatMul"], ["Add", "MatMul"]],
+    "node_exclusion": [[], EXCLUSIONS],
+}
+# The demo's config is updated with one of these; `benchmarked` is replaced.
+SWEEPS: dict[str, dict[str, Any]] = {
+    "seeds": {
+        "framework_args": {"opset": 11},
+        "activation_type": "int8",
+        "clamp_mask": False,
+        "per_channel": False,
+        "benchmarked": {**GRID, "framework_args.optimization_level": [1, 99]},
+    },
+    "better": BETTER
+    | {"benchmarked": {**GRID, "calibration.method": ["minmax", "percentile", "entropy"]}},
+    "smooth": BETTER
+    | {
+        "benchmarked": {
+            "quantization_approach": ["dynamic", "static"],
+            "smooth_quant_alpha": [0.5, 0.75],
+            "calibration.method": ["minmax", "percentile"],
+        },
+    },
+}
+
+
+class Swept(NamedTuple):
+    """A finished sweep, and where it is."""
+
+    name: str
+    folder: Path
+    summary: SweepSummary
+    environment: Environment | None
+
+
+def main() -> None:
+    """Run all sweeps, explain two rows of each model, and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few samples, times that say little")
+    parser.add_argument("--runs", type=Path, default=Path("runs/static-accuracy"))
+    parser.add_argument("--out", type=Path, default=RESULT, help="the Markdown file to write")
+    asked = parser.parse_args()
+    runs = asked.runs / "quick" if asked.quick else asked.runs
+    blocks = ["# Static quantization on the bundled models"]
+    problems: list[str] = []
+    for model in MODELS:
+        swept = [sweep(model, name, runs, quick=asked.quick) for name in SWEEPS]
+        if model == MODELS[0]:
+            blocks.append(_conditions(swept[0].environment, quick=asked.quick))
+        rows = [(item, row) for item in swept for row in static_rows(item.summary)]
+        problems += [_missing(item, row) for item, row in rows if row.status != "measured"]
+        rows = [(item, row) for item, row in rows if row.status == "measured"]
+        worst, best = (chosen(rows, key=lambda pair: _points(pair[1])) for chosen in (min, max))
+        seeds = [row for item, row in rows if item.name == "seeds"]
+        better = [row for item, row in rows if item.name != "seeds"]
+        if max(map(_points, better)) < min(map(_points, seeds)):
+            problems.append(f"{model}: all better rows are below the worst row of the seeds")
+        blocks += [f"## bundled:{model}", _table(swept)]
+        for title, (item, row) in (("worst", worst), ("best", best)):
+            blocks += [
+                f"### The {title} static row: {item.name}, row {row.number}",
+                markdown.fence(explained(item, row), "text"),
+            ]
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    print(asked.out.read_text(encoding="utf-8"))
+    if problems:
+        sys.exit("\n".join(problems))
+
+
+def sweep(model: str, name: str, runs: Path, *, quick: bool) -> Swept:
+    """Run a sweep, or go on with it."""
+    demo = importlib.resources.files("quantbench.demo") / f"demo-{model}.yaml"
+    config: dict[str, Any] = yaml.safe_load(demo.read_text()) | COMMON | SWEEPS[name]
+    config |= {"input_lengths": [128]} if model == "questions" else {}
+    fixed = {name: value for name, value in config.items() if name not in config["benchmarked"]}
+    text = yaml.safe_dump(fixed | (QUICK if quick else {}), sort_keys=False)
+    checked = read_config(text, f"{model}-{name}", registry.catalog())
+    folder = runs / f"{model}-{name}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with Watcher(folder.name, sys.stderr, quiet=False) as watcher:
+        reported = run_sweep(checked, text, folder, default_store(), watcher, fresh=False)
+    facts = load_run(folder, registry.catalog())
+    return Swept(name, folder, reported.summary, facts.environment)
+
+
+def explained(found: Swept, row: RowSummary) -> str:
+    """What `quantbench explain` says of a row."""
+    result = load_run(found.folder, registry.catalog())
+    with locked(found.folder), Watcher("explain", sys.stderr, quiet=True) as watcher:
+        facts = explain_row(found.folder, result, row, EXPLAINED_SAMPLES, watcher)
+    stream = io.StringIO()
+    print_why(why(facts), stream)
+    return stream.getvalue()
+
+
+def static_rows(summary: SweepSummary) -> list[RowSummary]:
+    """The static rows, those that share a file left out."""
+    rows = (row for row in summary.rows if row.shares_with is None)
+    return [row for row in rows if row.parameters["quantization_approach"] == "static"]
+
+
+def dynamic_row(summary: SweepSummary) -> RowSummary:
+    """The dynamic MatMul row that static ones are compared with: at level 99, all of it."""
+    level = "framework_args.optimization_level"
+    return next(
+        row
+        for row in summary.rows
+        if row.parameters["quantization_approach"] == "dynamic"
+        and row.parameters.get(level, 99) == 99
+        and row.arm is not None
+    )
+
+
+def _table(swept: Sequence[Swept]) -> str:
+    """Every static row of a model's sweeps, and the dynamic row of each."""
+    rows: list[list[str]] = []
+    for item in swept:
+        beside = dynamic_row(item.summary)
+        for row in (beside, *static_rows(item.summary)):
+            rows.append([item.name, str(row.number), _words(row), *_numbers(row, beside)])
+    names = swept[0].summary.metric_names
+    drops = [text for name in names for text in (name, "drop [95 %]")]
+    head = ["sweep", "row", "what", *drops, "÷ ORT fp32 [95 %]", "÷ dynamic"]
+    return markdown.table(head, rows)
+
+
+def _numbers(row: RowSummary, dynamic: RowSummary) -> list[str]:
+    if row.arm is None or dynamic.arm is None:
+        return ["–"]
+    texts: list[str] = []
+    for metric in row.arm.metrics:
+        bounds = "" if metric.low is None else f" [{metric.low:.1f}, {metric.high:.1f}]"
+        texts += [f"{metric.optimized:.3f}", f"{metric.drop:.1f}{bounds}"]
+    (cell,) = row.arm.cells
+    own, other = row.arm.speedup, dynamic.arm.speedup
+    beside = "–" if own is None or other is None else f"{own.value / other.value:.2f}"
+    return [*texts, _ratio(cell.quantization_speedup), beside]
+
+
+def _ratio(found: Ratio | None) -> str:
+    if found is None:
+        return "–"
+    return f"{found.value:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if found.low else "")
+
+
+def _words(row: RowSummary) -> str:
+    """The row's parameters, the long list of exclusions by one word."""
+    texts: list[str] = []
+    for name, value in row.parameters.items():
+        if name == "node_exclusion":
+            texts.append("excluded: all five" if value else "excluded: none")
+        elif isinstance(value, list):
+            texts.append(" + ".join(map(str, value)))
+        else:
+            texts.append(f"{name.split('.')[-1]} {value}" if "." in name else str(value))
+    return ", ".join(texts)
+
+
+def _points(row: RowSummary) -> float:
+    """The mean of all metrics, lost points below zero."""
+    assert row.arm is not None
+    return -statistics.mean(metric.drop for metric in row.arm.metrics)
+
+
+def _missing(found: Swept, row: RowSummary) -> str:
+    errors = [item.error for item in (row.arm.failures if row.arm else ())]
+    return f"{found.folder.name} row {row.number}: {row.status}: {row.refused or errors}"
+
+
+def _conditions(found: Environment | None, *, quick: bool) -> str:
+    assert found is not None
+    kind = " **A quick run: too few samples and rounds for conclusions.**" if quick else ""
+    return (
+        f"Measured on {found.cpu.model}, {found.num_threads} threads, by "
+        f"`python benchmarks/static_accuracy.py`.{kind} Drops are in points against PyTorch, "
+        "positive is worse. `÷ ORT fp32` is the time of the float export over the row's, at the "
+        "row's level; `÷ dynamic` that of dynamic MatMul at level 99 over the row's: below 1 the "
+        "static row is slower."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""A process set: one fresh process for each arm, of which only one runs at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from quantbench.child import Child, ChildDiedError, Message
+from quantbench.core.errors import QuantbenchError
+from quantbench.protocols import SessionOptions
+
+# One block: long enough that a process that was just woken has caught up, and with enough
+# forwards that contention cannot leave it with none.
+BLOCK_LEAST_SECONDS = 0.3
+BLOCK_LEAST_FORWARDS = 5
+BLOCK_DISCARDED_FORWARDS = 3
+
+# An arm that has not answered by then hangs: no model takes as long for five forwards.
+ANSWER_LIMIT_SECONDS = 1800.0
+
+ARM_MODULE = "quantbench.stages.arm"
+
+
+@dataclass(frozen=True)
+class ArmSpec:
+    """What an arm's process is to open, and which arms its times are put in relation to."""
+
+    id: str
+    framework: str
+    path: Path
+    options: SessionOptions
+    compared_with: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all arms of a cell have in common.
+
+    `inputs` is a file of arrays that every arm is given, `affinity` the processors to bind it to
+    (None: left to the system), `warmup_runs` the least number of forwards before timing, `cores`
+    how many arms may be started side by side.
+    """
+
+    inputs: Path
+    affinity: Sequence[int] | None
+    warmup_runs: int
+    cores: int
+
+
+class ArmFailedError(QuantbenchError):
+    """An arm could not be started or run. `log` is the end of what its process wrote."""
+
+    def __init__(self, message: str, log: str) -> None:
+        super().__init__(message)
+        self.log = log
+
+
+class ProcessSet(Protocol):
+    """Arms that are open and warm. Those in `failed` are not."""
+
+    @property
+    def failed(self) -> Mapping[str, ArmFailedError]:
+        """The arms that could not be started, by id."""
+        ...
+
+    def block(self, arm_id: str) -> Message:
+        """Run one block: the fields of a `Block`, but for its place.
+
+        Raises:
+            ArmFailedError: the process ended, or its model failed.
+        """
+        ...
+
+    def describe(self, arm_id: str) -> Message:
+        """The fields of an `ArmProcess`, read inside the process. Raises as `block` does."""
+        ...
+
+    def close(self) -> None:
+        """End all processes."""
+        ...
+
+
+StartSet = Callable[[Sequence[ArmSpec], Conditions, Callable[[str], None]], ProcessSet]
+
+
+@dataclass
+class ArmProcesses:
+    """Real processes; see `ProcessSet`."""
+
+    children: dict[str, Child] = field(default_factory=dict[str, Child])
+    warmup_runs: dict[str, int] = field(default_factory=dict[str, int])
+    failed: dict[str, ArmFailedError] = field(default_factory=dict[str, ArmFailedError])
+
+    def block(self, arm_id: str) -> Message:
+        """One block; see `ProcessSet`."""
+        message = {
+            "do": "block",
+            "discard": BLOCK_DISCARDED_FORWARDS,
+            "least_forwards": BLOCK_LEAST_FORWARDS,
+            "least_seconds": BLOCK_LEAST_SECONDS,
+        }
+        return self._ask_awake(arm_id, message)
+
+    def describe(self, arm_id: str) -> Message:
+        """What the process says of itself; see `ProcessSet`."""
+        facts = self._ask_awake(arm_id, {"do": "describe"})
+        return {"warmup_runs": self.warmup_runs[arm_id], **facts}
+
+    def close(self) -> None:
+        """End all processes, stopped or not."""
+        for child in self.children.values():
+            child.close()
+
+    def open(self, arm: ArmSpec, conditions: Conditions) -> None:
+        """Have an arm load its model; afterwards its process is stopped."""
+        options, affinity = arm.options, conditions.affinity
+        message = {
+            "do": "open",
+            "framework": arm.framework,
+            "path": str(arm.path),
+            "options": {
+                "num_threads": options.num_threads,
+                "optimization_level": options.optimization_level,
+                "auto_class": options.auto_class,
+            },
+            "inputs": str(conditions.inputs),
+            "affinity": None if affinity is None else list(affinity),
+        }
+        try:
+            self._ask_awake(arm.id, message)
+        except ArmFailedError as error:
+            self.failed[arm.id] = error
+
+    def warm_up(self, arm_id: str, least_runs: int) -> None:
+        """Run an open arm until its times agree; afterwards its process is stopped."""
+        try:
+            answer = self._ask_awake(arm_id, {"do": "warm_up", "least_runs": least_runs})
+        except ArmFailedError as error:
+            self.failed[arm_id] = error
+        else:
+            self.warmup_runs[arm_id] = answer["warmup_runs"]
+
+    def _ask_awake(self, arm_id: str, message: Message) -> Message:
+        child = self.children[arm_id]
+        child.resume()
+        try:
+            answer = child.ask(message, ANSWER_LIMIT_SECONDS)
+        except ChildDiedError as error:
+            raise ArmFailedError(str(error), error.log) from error
+        child.pause()
+        if "error" in answer:
+            raise ArmFailedError(answer["error"], child.log_tail())
+        return answer
+
+
+def start_processes(
+    arms: Sequence[ArmSpec], conditions: Conditions, tell: Callable[[str], None]
+) -> ArmProcesses:
+    """Start a fresh process for each arm and open its model, a few side by side; then warm up.
+
+    Nothing is timed meanwhile. Warm-up is one arm after the other, since it ends when times agree.
+
+    Args:
+        arms: what to start.
+        conditions: inputs, affinity, warm-up.
+        tell: called with a text for the user.
+    """
+    started = ArmProcesses()
+    try:
+        for arm in arms:
+            started.children[arm.id] = Child(ARM_MODULE, _environment(arm))
+        tell(f"starting {len(arms)} arms")
+        with ThreadPoolExecutor(max_workers=max(1, conditions.cores)) as pool:
+            list(pool.map(lambda arm: started.open(arm, conditions), arms))
+        for number, arm in enumerate(arms, 1):
+            if arm.id not in started.failed:
+                tell(f"warming up {number} of {len(arms)}")
+                started.warm_up(arm.id, conditions.warmup_runs)
+    except BaseException:
+        started.close()
+        raise
+    return started
+
+
+def _environment(arm: ArmSpec) -> Mapping[str, str]:
+    """One thread count for every library that could start threads of its own."""
+    count = str(arm.options.num_threads)
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return dict.fromkeys(names, count) | {
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
