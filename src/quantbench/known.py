@@ -12,14 +12,16 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from quantbench import environment, run_dir, store
+from quantbench import environment, registry, run_dir, store
+from quantbench.analysis.compare import summarize
 from quantbench.core.config import SweepConfig
 from quantbench.core.frozen import content_key
 from quantbench.core.plan import Plan
-from quantbench.core.results import ArmResult, Failed, Spent, TrialResult
+from quantbench.core.results import ArmResult, Failed, Spent, SweepResult, TrialResult
 from quantbench.core.steps import Step
 from quantbench.core.units import Prepared
 from quantbench.data.stamps import stamp
+from quantbench.explaining import explain_worst
 from quantbench.making import Files, making_jobs
 from quantbench.measuring import Arms, begin_arms, measuring_jobs
 from quantbench.protocols import OnProgress
@@ -88,6 +90,16 @@ def stored_steps(
             record.reused.add(f"evaluate {result.arm.id}")
     if not set(making) <= record.reused:  # arms without a file are not seen by the time steps
         record.reused.difference_update(step.id for step in todo if step.stage == "time")
+    measured = {step.id for step in todo if step.stage not in ("prepare", "explain", "report")}
+    if measured <= record.reused:  # else nobody knows which row is the worst
+        found = SweepResult(
+            config=config,
+            plan=plan,
+            environment=prepared.environment,
+            subject=prepared.subject,
+            arms=tuple(arms.results.values()),
+        )
+        explain_worst(work, found, summarize(found, registry.task(config.task).spec))
     return frozenset(record.reused)
 
 
