@@ -420,6 +420,53 @@ def test_layers_and_modules_are_found(name: str, outputs: set[str]) -> None:
     assert {node.output[0] for node in graph.nodes if node.name in names} == outputs
 
 
+def dynamo_model() -> onnx.ModelProto:
+    """Two layers and a head as the dynamo exporter writes them: the module is in the metadata."""
+    graph = Graph()
+
+    def add(scope: str, op_type: str, *inputs: str, **attributes: object) -> str:
+        output = graph.add(
+            op_type, *inputs, name=f"node_{op_type}_{len(graph.nodes)}", **attributes
+        )
+        entry = graph.nodes[-1].metadata_props.add()
+        entry.key, entry.value = "pkg.torch.onnx.name_scopes", str(["", "bert", scope, output])
+        return output
+
+    x = "x"
+    for i in range(2):
+        layer = f"bert.layer.{i}"
+        q, k, v = (
+            add(f"{layer}.{part}", "MatMul", x, graph.weight(4, 4)) for part in ("q", "k", "v")
+        )
+        context = add(layer, "Attention", q, k, v, q_num_heads=2, kv_num_heads=2)
+        dense = add(f"{layer}.out", "MatMul", context, graph.weight(4, 4))
+        x = add(layer, "Add", dense, x)
+        x = add(f"{layer}.norm", "RMSNormalization", x, graph.weight(4))
+        x = add(f"{layer}.act", "Gelu", x)
+    add("head", "Gemm", x, graph.weight(4, 2))
+    return graph.model(graph.nodes[-1].output[0], opset=23)
+
+
+def test_all_names_work_in_a_graph_of_the_dynamo_exporter() -> None:
+    model = dynamo_model()
+    types = {node.name: node.op_type for node in model.graph.node}
+    wanted = [*NODE_EXCLUSIONS, "layer.-1", "block:bert.layer.0.out"]
+    matches = find_exclusions(model, wanted)
+    attention = {"Attention": 2}
+    assert {key: Counter(types[name] for name in names) for key, names in matches.items()} == {
+        "layernorm": {"RMSNormalization": 2},
+        "gelu": {"Gelu": 2},
+        "residual": {"Add": 2},
+        "gather": {},
+        "softmax": attention,
+        "attention_scores": attention,
+        "attention_context": attention,
+        "classifier": {"Gemm": 1},
+        "layer.-1": {"MatMul": 4, "Attention": 1, "Add": 1, "RMSNormalization": 1, "Gelu": 1},
+        "block:bert.layer.0.out": {"MatMul": 1},
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
