@@ -83,7 +83,7 @@ class FakeBackend:
                     "environment": environment.read_environment(2).model_dump(mode="json"),
                 }
             case ExportUnit():
-                return _artifact(f"export {parsed.opset}", parsed.opset, self.file)
+                return _artifact(f"export {parsed.export.name}", parsed.export.opset, self.file)
             case CalibrateUnit():
                 return {
                     "outcome": "completed", "key": "r", "num_samples": 1, "num_tensors": 1,
@@ -91,7 +91,7 @@ class FakeBackend:
                 }  # fmt: skip
             case QuantizeUnit():
                 digest = "all alike" if self.same_graph else parsed.variant.id
-                return _artifact(digest, parsed.variant.opset, self.file)
+                return _artifact(digest, parsed.variant.export.opset, self.file)
             case EvaluateUnit():
                 return _evaluation(parsed)
             case TimeUnit():
@@ -121,7 +121,7 @@ SUBJECT: dict[str, Any] = {
 def _name(unit: Any) -> str:
     match unit:
         case ExportUnit():
-            return str(unit.opset)
+            return str(unit.export.opset)
         case QuantizeUnit():
             return unit.variant.id
         case EvaluateUnit():

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from quantbench.core.exporters import Export, Exporter, default_exporter
 from quantbench.protocols import Inputs
 
 QUESTIONS = "AutoModelForQuestionAnswering"
@@ -118,7 +119,7 @@ class Models:
     """The saved models, and their exports by opset."""
 
     root: Path
-    made: dict[tuple[str, int], Path] = field(default_factory=dict)
+    made: dict[tuple[str, Export], Path] = field(default_factory=dict)
 
     def directory(self, kind: str) -> Path:
         path = self.root / kind
@@ -126,15 +127,17 @@ class Models:
             build(kind).save_pretrained(path)
         return path
 
-    def exported(self, kind: str, opset: int) -> Path:
+    def exported(self, kind: str, opset: int, exporter: Exporter | None = None) -> Path:
         from quantbench.stages.export import export_onnx
 
-        if (kind, opset) not in self.made:
-            path = self.root / f"{kind}-{opset}.onnx"
+        export = Export(opset=opset, exporter=exporter or default_exporter(opset))
+        if (kind, export) not in self.made:
+            path = self.root / f"{kind}-{export.name}.onnx"
             shapes = [inputs(kind, 2, 9), inputs(kind, 1, 14, seed=1)]
-            export_onnx(self.directory(kind), AUTO_CLASS[kind], opset, shapes, path)
-            self.made[kind, opset] = path
-        return self.made[kind, opset]
+            directory = self.directory(kind)
+            export_onnx(directory, AUTO_CLASS[kind], opset, shapes, path, export.exporter)
+            self.made[kind, export] = path
+        return self.made[kind, export]
 
 
 _MADE: list[Models] = []

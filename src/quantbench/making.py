@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from quantbench.core.calibration import Calibration
+from quantbench.core.exporters import Export
 from quantbench.core.plan import Plan, Variant, calibrated_operators
 from quantbench.core.quantization import Float32, Static
 from quantbench.core.results import ArtifactOutcome, Failed
-from quantbench.core.steps import calibration_name, export_name
+from quantbench.core.steps import calibration_name
 from quantbench.core.units import CalibrateUnit, ExportUnit, QuantizeUnit, Ranges, RangesAnswer
 from quantbench.work import Work
 
@@ -24,13 +25,13 @@ class Files:
     """What became of each file of a sweep so far: by variant id, and ranges by calibration."""
 
     variants: dict[str, ArtifactOutcome] = field(default_factory=dict[str, ArtifactOutcome])
-    ranges: dict[tuple[int, Calibration], Ranges | Failed] = field(
-        default_factory=dict[tuple[int, Calibration], Ranges | Failed]
+    ranges: dict[tuple[Export, Calibration], Ranges | Failed] = field(
+        default_factory=dict[tuple[Export, Calibration], Ranges | Failed]
     )
 
-    def export(self, opset: int) -> ArtifactOutcome:
-        """The exported file of that opset."""
-        return self.variants[Variant(opset=opset, quantization=Float32()).id]
+    def exported(self, export: Export) -> ArtifactOutcome:
+        """The file that was exported, or given, in that way."""
+        return self.variants[Variant(export=export, quantization=Float32()).id]
 
 
 def making_jobs(work: Work, files: Files) -> dict[str, Callable[[], None]]:
@@ -38,13 +39,12 @@ def making_jobs(work: Work, files: Files) -> dict[str, Callable[[], None]]:
     jobs: dict[str, Callable[[], None]] = {}
     for variant in work.plan.variants:
         if isinstance(variant.quantization, Float32):
-            name = export_name(variant.opset)
-            jobs[f"export {name}"] = functools.partial(_export, work, files, variant)
+            jobs[f"export {variant.export.name}"] = functools.partial(_export, work, files, variant)
         else:
             jobs[f"quantize {variant.id}"] = functools.partial(_quantize, work, files, variant)
-    for opset, calibration in work.plan.calibrations:
-        name = calibration_name(opset, calibration)
-        jobs[f"calibrate {name}"] = functools.partial(_calibrate, work, files, opset, calibration)
+    for export, calibration in work.plan.calibrations:
+        name = calibration_name(export, calibration)
+        jobs[f"calibrate {name}"] = functools.partial(_calibrate, work, files, export, calibration)
     return jobs
 
 
@@ -52,36 +52,36 @@ def _export(work: Work, files: Files, variant: Variant) -> None:
     unit = ExportUnit(
         config=work.config,
         subject=work.prepared.subject,
-        opset=variant.opset,
+        export=variant.export,
         levels=_levels(work.plan, variant),
     )
-    files.variants[variant.id] = work.ask(export_name(variant.opset), unit, _ARTIFACT)
+    files.variants[variant.id] = work.ask(variant.export.name, unit, _ARTIFACT)
 
 
-def _calibrate(work: Work, files: Files, opset: int, calibration: Calibration) -> None:
-    export = files.export(opset)
-    if isinstance(export, Failed):
-        files.ranges[opset, calibration] = export
+def _calibrate(work: Work, files: Files, export: Export, calibration: Calibration) -> None:
+    exported = files.exported(export)
+    if isinstance(exported, Failed):
+        files.ranges[export, calibration] = exported
         return
     unit = CalibrateUnit(
         config=work.config,
         subject=work.prepared.subject,
-        exported_key=export.key,
-        operators=calibrated_operators(work.plan, opset, calibration),
+        exported_key=exported.key,
+        operators=calibrated_operators(work.plan, export, calibration),
         calibration=calibration,
     )
     answer: TypeAdapter[RangesAnswer] = TypeAdapter(RangesAnswer)
-    name = calibration_name(opset, calibration)
-    files.ranges[opset, calibration] = work.ask(name, unit, answer)
+    name = calibration_name(export, calibration)
+    files.ranges[export, calibration] = work.ask(name, unit, answer)
 
 
 def _quantize(work: Work, files: Files, variant: Variant) -> None:
-    scheme, export = variant.quantization, files.export(variant.opset)
+    scheme, exported = variant.quantization, files.exported(variant.export)
     found: Ranges | Failed | None = None
     if isinstance(scheme, Static):
-        found = files.ranges[variant.opset, scheme.calibration]
-    if isinstance(export, Failed):
-        files.variants[variant.id] = export
+        found = files.ranges[variant.export, scheme.calibration]
+    if isinstance(exported, Failed):
+        files.variants[variant.id] = exported
         return
     if isinstance(found, Failed):
         files.variants[variant.id] = found
@@ -90,7 +90,7 @@ def _quantize(work: Work, files: Files, variant: Variant) -> None:
         config=work.config,
         subject=work.prepared.subject,
         variant=variant,
-        exported_key=export.key,
+        exported_key=exported.key,
         ranges_key=None if found is None else found.key,
         levels=_levels(work.plan, variant),
     )

@@ -9,6 +9,7 @@ from quantbench.analysis.compare import summarize
 from quantbench.analysis.idle import idle_in_graph
 from quantbench.analysis.timing import noise
 from quantbench.core.errors import QuantbenchError
+from quantbench.core.exporters import Export
 from quantbench.core.plan import ORIGINAL_ID, Arm, Cell, Variant
 from quantbench.core.quantization import Dynamic, Static
 from quantbench.core.results import (
@@ -197,7 +198,7 @@ def idle(
     scheme: Dynamic | Static, nodes: dict[str, NodeCounts], **matches: tuple[int, int]
 ) -> list[str]:
     """What was idle. `matches` gives for an exclusion the nodes that it matches and keeps out."""
-    variant = Variant(opset=11, quantization=scheme)
+    variant = Variant(export=Export(opset=11), quantization=scheme)
     arm = Arm(id="row", role="row", framework="onnxruntime", variant=variant, optimization_level=99)
     made = artifact("row", quantized=True)
     update = {

@@ -170,7 +170,7 @@ def test_a_value_that_is_swept_twice_is_an_error() -> None:
     [
         ({"per_channel": "yes"}, "per_channel", "true or false"),
         ({"batch_sizes": [0]}, "batch_sizes[0]", "at least 1"),
-        ({"framework_args": {"opset": 10}}, "framework_args.opset", "at least 11, at most 20"),
+        ({"framework_args": {"opset": 10}}, "framework_args.opset", "at least 11, at most 25"),
         ({"framework_args": {"opset": 11.5}}, "framework_args.opset", "whole number"),
         ({"framework_args": {"optimization_level": 3}}, "framework_args.optimization_level",
          "0, 1, 2, 99"),
@@ -315,3 +315,27 @@ def test_an_exclusion_that_names_nothing_is_told_with_all_names(
     assert "classifier, layer.N, block:NAME" in found.allowed
     if nearest is not None:
         assert found.nearest == nearest
+
+
+def test_an_exporter_that_writes_the_opset_of_no_row_is_told_with_what_works() -> None:
+    fixed = edited(framework_args={"opset": 17, "exporter": "dynamo"})
+    assert "take framework_args.opset 18 to 25" in problem(fixed, "framework_args.exporter")
+    swept = {"framework_args.exporter": ["torchscript"]}
+    text = edited(framework_args={"opset": 21}, benchmarked=swept)
+    said = problem(text, "benchmarked.framework_args.exporter")
+    assert "or framework_args.exporter dynamo" in said
+
+
+def test_an_exporter_that_writes_the_opset_of_some_rows_is_left_to_the_plan() -> None:
+    swept = {"framework_args.opset": [11, 18]}
+    config = read(edited(framework_args={"exporter": "dynamo"}, benchmarked=swept))
+    assert config.benchmarked["framework_args.opset"] == (11, 18)
+
+
+def test_an_opset_that_only_the_newer_exporter_writes_needs_no_exporter_to_be_named() -> None:
+    assert read(edited(framework_args={"opset": 25})).export().exporter == "dynamo"
+
+
+def test_an_unknown_exporter_is_told_once_with_those_that_exist() -> None:
+    text = edited(framework_args={"opset": 18, "exporter": "tracing"})
+    assert "torchscript, dynamo" in problem(text, "framework_args.exporter")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from quantbench.core.exporters import Export
 from quantbench.core.instructions import instruction_sets, missing_instructions, saturation
 from quantbench.core.plan import Arm, Variant
 from quantbench.core.quantization import Dynamic, Float32, Quantization, Static, WeightOnly
@@ -14,7 +15,7 @@ GRAVITON_3 = ("asimd", "asimddp", "i8mm", "sve")
 
 
 def arm(scheme: Quantization, level: int = 99) -> Arm:
-    variant = Variant(opset=17, quantization=scheme)
+    variant = Variant(export=Export(opset=17), quantization=scheme)
     return Arm(
         id="x", role="row", framework="onnxruntime", variant=variant, optimization_level=level
     )

@@ -73,7 +73,7 @@ def test_the_eight_rows_of_the_distilbert_grid_need_five_quantized_files_and_one
     made = plan()
     quantized = [v for v in made.variants if not isinstance(v.quantization, Float32)]
     assert len(quantized) == 5
-    assert {variant.opset for variant in made.variants} == {11}
+    assert {variant.export.opset for variant in made.variants} == {11}
     assert len(made.calibrations) == 1
     assert len(made.measured_arms) == 7
     assert naive_evaluations(made) == 16
@@ -172,8 +172,8 @@ def test_a_text_task_is_timed_at_every_batch_size_and_length() -> None:
 
 def test_one_calibration_covers_the_operators_of_all_static_rows() -> None:
     made = plan()
-    ((opset, calibration),) = made.calibrations
-    assert calibrated_operators(made, opset, calibration) == ("Add", "MatMul")
+    ((export, calibration),) = made.calibrations
+    assert calibrated_operators(made, export, calibration) == ("Add", "MatMul")
 
 
 def test_static_per_channel_below_opset_13_is_refused_with_the_reason() -> None:
@@ -353,3 +353,49 @@ def test_entropy_with_fewer_bins_than_levels_is_refused() -> None:
     refused = {str(row.trial.parameters["calibration.num_bins"]): row.refused for row in made.rows}
     assert "num_bins (64)" in str(refused["64"])
     assert refused["256"] is None
+
+
+def exports_of(made: Plan) -> set[str]:
+    return {step.name for step in steps(made, config(), 10) if step.stage == "export"}
+
+
+def test_rows_of_two_exporters_have_their_own_files_references_and_ranges() -> None:
+    made = plan(
+        framework_args={"opset": 18},
+        quantization_approach="static",
+        benchmarked={"framework_args.exporter": ["torchscript", "dynamo"]},
+    )
+    dynamo, torchscript = made.rows
+    assert exports_of(made) == {"opset 18", "opset 18, dynamo"}
+    assert dynamo.reference_id == "onnxruntime-float32-opset18-dynamo-level99"
+    assert torchscript.reference_id == "onnxruntime-float32-opset18-level99"
+    assert len(made.calibrations) == 2
+
+
+def test_an_exporter_that_is_named_is_the_one_that_is_taken_when_none_is() -> None:
+    made = plan(benchmarked={"framework_args.exporter": [None, "torchscript"]})
+    assert made.rows[0].arm_id == made.rows[1].arm_id
+
+
+def test_rows_that_no_exporter_writes_are_refused_and_need_no_reference() -> None:
+    swept = {
+        "framework_args.opset": [17, 18],
+        "framework_args.exporter": ["torchscript", "dynamo"],
+    }
+    made = plan(framework_args={}, benchmarked=swept)
+    (refused,) = (row for row in made.rows if row.refused)
+    assert refused.trial.parameters == {
+        "framework_args.opset": 17,
+        "framework_args.exporter": "dynamo",
+    }
+    assert "take framework_args.opset 18 to 25" in str(refused.refused)
+    assert (refused.arm_id, refused.reference_id) == (None, None)
+    assert exports_of(made) == {"opset 17", "opset 18", "opset 18, dynamo"}
+
+
+def test_no_exporter_acts_on_a_file_that_was_given() -> None:
+    made = plan(
+        model_name_or_path="./model.onnx", framework_args={"opset": 20, "exporter": "dynamo"}
+    )
+    assert "framework_args.exporter" in [item.parameter for item in made.inert]
+    assert {v.export.exporter for v in made.variants} == {None}

@@ -80,7 +80,8 @@ def done(unit: ExportUnit | EvaluateUnit, root: Path) -> dict[str, Any]:
 def test_an_export_of_a_model_that_is_written_to_meanwhile_is_not_kept(
     config: SweepConfig, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unit = ExportUnit(config=config, subject=prepare(config).subject, opset=17, levels=(0,))
+    subject = prepare(config).subject
+    unit = ExportUnit(config=config, subject=subject, export=config.export(), levels=(0,))
     export_onnx = export_stage.export_onnx
 
     def overwritten(*arguments: Any) -> Any:

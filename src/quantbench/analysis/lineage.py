@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 
 from quantbench.analysis.facts import Facts
 from quantbench.core.calibration import Calibration
+from quantbench.core.exporters import Export
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Plan, Variant
 from quantbench.core.quantization import Float32, Static
@@ -91,12 +92,12 @@ def file_of(known: Known, arm_id: str) -> Made:
     if variant is None:
         return model(known)
     if isinstance(variant.quantization, Float32):
-        return _exported(known, variant.opset)
+        return _exported(known, variant.export)
     outcome = None if own is None else own.artifact
-    made_from = [_exported(known, variant.opset)]
+    made_from = [_exported(known, variant.export)]
     scheme = variant.quantization
     if isinstance(scheme, Static):
-        made_from.append(_ranges(known, variant.opset, scheme.calibration))
+        made_from.append(_ranges(known, variant.export, scheme.calibration))
     dumped = scheme.model_dump(mode="json", exclude={"calibration"})
     made_from.append(Made(what="quantization scheme", facts=dumped))
     facts: dict[str, JsonValue] = {}
@@ -122,17 +123,19 @@ def failure(failed: Failed) -> Made:
     )
 
 
-def _exported(known: Known, opset: int) -> Made:
-    """The exported, or given, file of that opset."""
-    variant = Variant(opset=opset, quantization=Float32())
+def _exported(known: Known, export: Export) -> Made:
+    """The file that was exported, or given, in that way."""
+    variant = Variant(export=export, quantization=Float32())
     made = [item.artifact for item in known.result.arms if item.arm.variant == variant]
     outcome = next((item for item in made if item is not None), None)
     facts = _file(outcome) if isinstance(outcome, Artifact) else {}
-    what = "given ONNX file" if known.result.config.is_onnx_file() else "exported file"
-    return _with_outcome(Made(what=what, facts=facts), outcome, [model(known)])
+    if export.exporter is None:
+        return _with_outcome(Made(what="given ONNX file", facts=facts), outcome, [model(known)])
+    facts = {**facts, "exporter": export.exporter}
+    return _with_outcome(Made(what="exported file", facts=facts), outcome, [model(known)])
 
 
-def _ranges(known: Known, opset: int, calibration: Calibration) -> Made:
+def _ranges(known: Known, export: Export, calibration: Calibration) -> Made:
     """The activation ranges of that calibration, and the rows that they were found on."""
     config, subject = known.result.config, known.subject
     rows = sample_indices(
@@ -154,11 +157,11 @@ def _ranges(known: Known, opset: int, calibration: Calibration) -> Made:
             "rows": list(rows),
         },
     )
-    key = known.key("calibrate", calibration_name(opset, calibration))
+    key = known.key("calibrate", calibration_name(export, calibration))
     return Made(
         what="activation ranges",
         facts={"key": key, **calibration.reads(), "num_samples": len(rows)},
-        made_from=(data, _exported(known, opset)),
+        made_from=(data, _exported(known, export)),
     )
 
 

@@ -77,7 +77,7 @@ def _primary(row: RowSummary, summary: SweepSummary) -> MetricSummary | None:
 
 def _float_key(result: SweepResult, variant: Variant) -> str:
     """The key of the float file that a variant was made from."""
-    exported = Variant(opset=variant.opset, quantization=Float32())
+    exported = Variant(export=variant.export, quantization=Float32())
     found = next(item for item in result.arms if item.arm.variant == exported)
     return _artifact(result, found.arm).key
 

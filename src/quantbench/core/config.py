@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, JsonValue
 
 from quantbench.core.calibration import Calibration
+from quantbench.core.exporters import MAX_OPSET, MIN_OPSET, Export, Exporter, default_exporter
 from quantbench.core.frozen import Frozen
 from quantbench.core.printable import shortened
 from quantbench.core.quantization import (
@@ -44,8 +45,6 @@ def _each_once(values: tuple[Value, ...]) -> tuple[Value, ...]:
 EachOnce = AfterValidator(_each_once)
 
 ONNX_SUFFIX = ".onnx"
-MIN_OPSET = 11
-MAX_OPSET = 20
 
 
 class DatasetConfig(Frozen):
@@ -83,6 +82,13 @@ class FrameworkArgs(Frozen):
 
     opset: Annotated[int, Field(ge=MIN_OPSET, le=MAX_OPSET)] = Field(
         17, description="ONNX opset of the exported file."
+    )
+    exporter: Exporter | None = Field(
+        None,
+        description=(
+            "PyTorch's exporter. torchscript: opset 11 to 20. dynamo: opset 18 to 25. "
+            "Left out: torchscript as far as it goes."
+        ),
     )
     optimization_level: Literal[0, 1, 2, 99] = Field(
         99, description="ONNX Runtime graph optimization: 0 none, 1 basic, 2 extended, 99 all."
@@ -216,6 +222,12 @@ class SweepConfig(Frozen):
         """Whether the model is given as an ONNX file, so that nothing is exported."""
         return self.model_name_or_path.endswith(ONNX_SUFFIX)
 
+    def export(self) -> Export:
+        """How the top-level parameters have the model exported."""
+        args = self.framework_args
+        chosen = args.exporter or default_exporter(args.opset)
+        return Export(opset=args.opset, exporter=None if self.is_onnx_file() else chosen)
+
     def approaches(self) -> tuple[str, ...]:
         """The quantization approaches of the rows."""
         swept = self.benchmarked.get("quantization_approach", (self.quantization_approach,))
@@ -250,6 +262,7 @@ SWEEPABLE: tuple[str, ...] = (
     *(f"weight_only.{name}" for name in Blocks.model_fields),
     "framework",
     "framework_args.opset",
+    "framework_args.exporter",
     "framework_args.optimization_level",
     "aware_training",
 )

@@ -10,7 +10,7 @@ import yaml
 
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_calibration import calibration_problems
-from quantbench.core.config_names import benchmarked_problems, name_problems
+from quantbench.core.config_names import benchmarked_problems, export_problems, name_problems
 from quantbench.core.config_problems import shape_problems
 from quantbench.core.errors import ConfigError, Problem
 from quantbench.core.printable import shortened
@@ -86,6 +86,7 @@ def check_config(raw: Any, source: str, catalog: Catalog) -> SweepConfig:
         *shape_problems(data, SweepConfig, ""),
         *name_problems(data, catalog),
         *benchmarked_problems(data, catalog),
+        *export_problems(data),
         *calibration_problems(data),
     ]
     if problems:

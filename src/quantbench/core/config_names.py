@@ -11,13 +11,21 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
-from quantbench.core.config import ONNX_SUFFIX, SWEEPABLE, SweepConfig
+from quantbench.core.config import ONNX_SUFFIX, SWEEPABLE, FrameworkArgs, SweepConfig
 from quantbench.core.config_problems import (
     shape_problems,
     shown,
     validation_problems,
 )
 from quantbench.core.errors import Problem, nearest_name
+from quantbench.core.exporters import (
+    EXPORTERS,
+    MAX_OPSET,
+    MIN_OPSET,
+    Export,
+    default_exporter,
+    no_export_works,
+)
 from quantbench.core.printable import has_credentials
 from quantbench.core.specs import Catalog
 
@@ -25,6 +33,11 @@ Json = dict[str, Any]
 
 # More than can be measured in a month; a plan of that many is made in seconds.
 MAX_ROWS = 10_000
+# What says how a model is exported, and why it means nothing for an ONNX file that is given.
+_OF_EXPORT = {
+    "framework_args.opset": "the opset is that of the given ONNX file",
+    "framework_args.exporter": "the model is given as an ONNX file: nothing is exported",
+}
 
 
 def name_problems(data: Json, catalog: Catalog) -> list[Problem]:
@@ -107,8 +120,8 @@ def benchmarked_problems(data: Json, catalog: Catalog) -> list[Problem]:
                 )
             )
             continue
-        if name == "framework_args.opset" and _is_onnx_file(data):
-            message = "cannot be swept: the opset is that of the given ONNX file"
+        if name in _OF_EXPORT and _is_onnx_file(data):
+            message = f"cannot be swept: {_OF_EXPORT[name]}"
             problems.append(Problem(path, message))
         if _is_set(data, name):
             problems.append(Problem(path, "is both fixed and swept: keep one of the two"))
@@ -131,6 +144,38 @@ def benchmarked_problems(data: Json, catalog: Catalog) -> list[Problem]:
                 problems.append(Problem(item, "is in the list twice", shown(value)))
             seen.add(text)
     return problems
+
+
+def export_problems(data: Json) -> list[Problem]:
+    """Exporter and opset fit in no row at all. Where they fit in some, the others are refused.
+
+    Values that are none of either are told by the check of the types.
+    """
+    opsets, exporters = (_values(data, name) for name in _OF_EXPORT)
+    if _is_onnx_file(data):
+        return []
+    exports = [
+        Export(opset=opset, exporter=exporter or default_exporter(opset))
+        for opset in opsets
+        if type(opset) is int and MIN_OPSET <= opset <= MAX_OPSET
+        for exporter in exporters
+        if exporter in (None, *EXPORTERS)
+    ]
+    reason = no_export_works(exports)
+    name = "framework_args.exporter"
+    path = f"benchmarked.{name}" if _swept(data, name) else name
+    return [] if reason is None else [Problem(path, reason)]
+
+
+def _values(data: Json, name: str) -> list[Any]:
+    """The values that a parameter takes in the rows: swept, fixed, or its default."""
+    swept = _swept(data, name)
+    if swept or not _is_set(data, name):
+        return swept or [FrameworkArgs.model_fields[name.rsplit(".", 1)[-1]].default]
+    value: Any = data
+    for part in name.split("."):
+        value = value[part]
+    return [value]
 
 
 def _too_many_rows(swept: Json) -> Problem | None:

@@ -16,6 +16,7 @@ from quantbench.core.calibration import Calibration, methods_with
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_file import with_values
 from quantbench.core.effective import effective, of_other_approaches
+from quantbench.core.exporters import Export, export_refusal
 from quantbench.core.frozen import Frozen, content_key
 from quantbench.core.quantization import (
     APPROACHES_OF,
@@ -38,7 +39,7 @@ Role = Literal["original", "reference", "reference_twin", "row"]
 class Variant(Frozen):
     """One distinct model file: an export, quantized or as it is."""
 
-    opset: int
+    export: Export
     quantization: Quantization
 
     @property
@@ -46,7 +47,8 @@ class Variant(Frozen):
         """Readable, and different for different variants."""
         scheme = self.quantization.approach
         if isinstance(self.quantization, Float32):
-            return f"{scheme}-opset{self.opset}"
+            dynamo = "-dynamo" if self.export.exporter == "dynamo" else ""
+            return f"{scheme}-opset{self.export.opset}{dynamo}"
         return f"{scheme}-{content_key(self.model_dump(mode='json'), 8)}"
 
 
@@ -107,12 +109,12 @@ class Plan(Frozen):
     """Rows, and the distinct work that they share.
 
     `variants` are the files to make, `arms` what is evaluated and timed, `calibrations` the sets
-    of activation ranges that static variants need, per opset.
+    of activation ranges that static variants need, per export.
     """
 
     rows: tuple[Row, ...]
     variants: tuple[Variant, ...]
-    calibrations: tuple[tuple[int, Calibration], ...]
+    calibrations: tuple[tuple[Export, Calibration], ...]
     arms: tuple[Arm, ...]
     cells: tuple[Cell, ...]
     inert: tuple[Inert, ...]
@@ -147,12 +149,10 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
     arms: dict[str, Arm] = {}
     original = _original(config)
     arms[original.id] = original
-    references = {
-        (row.framework_args.opset, row.framework_args.optimization_level): None for row in settings
-    }
-    for opset, level in references:
-        reference = _reference(opset, level)
-        arms[reference.id] = reference
+    for row in settings:
+        if export_refusal(row.export()) is None:
+            reference = _reference(row.export(), row.framework_args.optimization_level)
+            arms[reference.id] = reference
     first = next(arm for arm in arms.values() if arm.role == "reference")
     twin = first.model_copy(update={"id": f"{first.id}-twin", "role": "reference_twin"})
     arms[twin.id] = twin
@@ -165,9 +165,10 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
             inert += _unused_calibration(scheme.calibration)
             acting = scheme.calibration.effective()
             scheme = scheme.model_copy(update={"calibration": acting})
-        opset, level = row.framework_args.opset, row.framework_args.optimization_level
-        refused = refusal(scheme, opset)
-        arm = _arm("row", row.framework, Variant(opset=opset, quantization=scheme), level)
+        export, level = row.export(), row.framework_args.optimization_level
+        not_exported = export_refusal(export)
+        refused = not_exported or refusal(scheme, export.opset)
+        arm = _arm("row", row.framework, Variant(export=export, quantization=scheme), level)
         if refused is None:
             arms.setdefault(arm.id, arm)
         rows.append(
@@ -175,7 +176,7 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
                 number=number,
                 trial=trial,
                 arm_id=None if refused else arm.id,
-                reference_id=_reference(opset, level).id,
+                reference_id=None if not_exported else _reference(export, level).id,
                 inert=tuple(inert),
                 refused=refused,
             )
@@ -183,7 +184,7 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
     used = [arm.variant for arm in arms.values() if arm.variant is not None]
     variants = tuple({variant.id: variant for variant in used}.values())
     calibrations = {
-        (variant.opset, variant.quantization.calibration): None
+        (variant.export, variant.quantization.calibration): None
         for variant in variants
         if isinstance(variant.quantization, Static)
     }
@@ -197,12 +198,12 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
     )
 
 
-def calibrated_operators(plan: Plan, opset: int, calibration: Calibration) -> tuple[str, ...]:
+def calibrated_operators(plan: Plan, export: Export, calibration: Calibration) -> tuple[str, ...]:
     """The operator types whose tensors need ranges: one calibration serves all rows."""
     found = {
         operator
         for variant in plan.variants
-        if variant.opset == opset
+        if variant.export == export
         and isinstance(variant.quantization, Static)
         and variant.quantization.calibration == calibration
         for operator in variant.quantization.operators
@@ -236,7 +237,7 @@ def _original(config: SweepConfig) -> Arm:
             id=ORIGINAL_ID,
             role="original",
             framework=REFERENCE_FRAMEWORK,
-            variant=Variant(opset=config.framework_args.opset, quantization=Float32()),
+            variant=Variant(export=config.export(), quantization=Float32()),
             optimization_level=DEFAULT_LEVEL,
         )
     return Arm(
@@ -248,9 +249,9 @@ def _original(config: SweepConfig) -> Arm:
     )
 
 
-def _reference(opset: int, level: int) -> Arm:
+def _reference(export: Export, level: int) -> Arm:
     """ONNX Runtime fp32, whatever the framework of the rows."""
-    variant = Variant(opset=opset, quantization=Float32())
+    variant = Variant(export=export, quantization=Float32())
     return _arm("reference", REFERENCE_FRAMEWORK, variant, level)
 
 
@@ -295,6 +296,10 @@ def _inert_for_all(config: SweepConfig, task: TaskSpec) -> list[Inert]:
         inert.append(
             Inert(parameter="input_lengths", value=repr(list(config.input_lengths)), reason=reason)
         )
+    if config.is_onnx_file() and config.framework_args.exporter is not None:
+        reason = "the model is given as an ONNX file: nothing is exported"
+        exporter = config.framework_args.exporter
+        inert.append(Inert(parameter="framework_args.exporter", value=exporter, reason=reason))
     is_calibrated = config.is_calibrated()
     nothing = "no row is static: nothing is calibrated"
     plain = config.model_dump(mode="json")

@@ -7,6 +7,7 @@ from typing import Literal
 
 from quantbench.core.calibration import METHOD_DEFAULTS, Calibration
 from quantbench.core.config import SweepConfig
+from quantbench.core.exporters import Export
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Plan, Variant
 from quantbench.core.quantization import Float32, Static
@@ -51,17 +52,17 @@ def steps(plan: Plan, config: SweepConfig, num_eval_samples: int) -> tuple[Step,
     worst, and that one is explained.
     """
     exports = {
-        opset: Step(stage="export", name=export_name(opset), needs=(PREPARE.id,), cores="one")
-        for opset in dict.fromkeys(variant.opset for variant in plan.variants)
+        export: Step(stage="export", name=export.name, needs=(PREPARE.id,), cores="one")
+        for export in dict.fromkeys(variant.export for variant in plan.variants)
     }
     calibrations = [
         Step(
             stage="calibrate",
-            name=calibration_name(opset, calibration),
-            needs=(exports[opset].id,),
+            name=calibration_name(export, calibration),
+            needs=(exports[export].id,),
             amount=calibration.num_calibration_samples,
         )
-        for opset, calibration in plan.calibrations
+        for export, calibration in plan.calibrations
     ]
     quantized = [
         Step(
@@ -91,12 +92,7 @@ def steps(plan: Plan, config: SweepConfig, num_eval_samples: int) -> tuple[Step,
     return (PREPARE, *made, *evaluated, *timed, *explained, report)
 
 
-def export_name(opset: int) -> str:
-    """For example `opset 11`."""
-    return f"opset {opset}"
-
-
-def calibration_name(opset: int, calibration: Calibration) -> str:
+def calibration_name(export: Export, calibration: Calibration) -> str:
     """For example `opset 11, minmax, 100 samples`; what is not the method's default is named."""
     own = METHOD_DEFAULTS[calibration.method]
     changed = [
@@ -105,15 +101,15 @@ def calibration_name(opset: int, calibration: Calibration) -> str:
         if name != "method" and value != own[name]
     ]
     samples = f"{calibration.num_calibration_samples} samples"
-    return ", ".join([f"opset {opset}", calibration.method, *changed, samples])
+    return ", ".join([export.name, calibration.method, *changed, samples])
 
 
 def _needed_files(variant: Variant) -> tuple[str, ...]:
-    export = f"export {export_name(variant.opset)}"
+    export = f"export {variant.export.name}"
     if isinstance(variant.quantization, Static):
         return (
             export,
-            f"calibrate {calibration_name(variant.opset, variant.quantization.calibration)}",
+            f"calibrate {calibration_name(variant.export, variant.quantization.calibration)}",
         )
     return (export,)
 

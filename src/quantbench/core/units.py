@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 from quantbench.core.calibration import Calibration
 from quantbench.core.config import SweepConfig
 from quantbench.core.explanation import Explanation
+from quantbench.core.exporters import Export
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Cell, Variant
 from quantbench.core.results import Environment, Failed, Subject, Timing, TimingOutcome
@@ -28,7 +29,7 @@ class ExportUnit(Frozen):
     stage: Literal["export"] = "export"
     config: SweepConfig
     subject: Subject
-    opset: int
+    export: Export
     levels: tuple[int, ...]
 
 

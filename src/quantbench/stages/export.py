@@ -1,17 +1,14 @@
 """Export: a transformers model in, one ONNX file out, checked against PyTorch.
 
-The TorchScript exporter with eager attention: the only path that writes every opset from 11 on, up
-to 20, its last (`docs/decisions/0030-torchscript-export.md`; what works is in `docs/export.md`).
+With eager attention, through one of PyTorch's two exporters: TorchScript writes opset 11 to 20,
+dynamo 18 to 25 (`docs/decisions/0030-torchscript-export.md`, `0056-two-exporters.md`; what works is
+in `docs/export.md`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +17,14 @@ import numpy as np
 import onnx
 
 from quantbench.core.errors import QuantbenchError
+from quantbench.core.exporters import OPSETS, Export, Exporter, default_exporter, export_refusal
 from quantbench.graph.counts import default_opset
+from quantbench.graph.opset_needs import in_words, lowest_opset, unmet_needs
 from quantbench.protocols import Inputs, Outputs
 from quantbench.runtimes.ort import OrtSession, open_session
 from quantbench.runtimes.pytorch import PyTorchSession, load_model
+from quantbench.stages.exporters import dynamo, torchscript
+from quantbench.stages.exporters.captured import captured
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 # (a constant that should depend on the input, a lost mask) by a tenth and more.
 TOLERANCE = 1e-3
 MOST_BYTES = 2**31 - 2**24  # protobuf's limit, with room for the graph itself
-_NEWER = "A newer opset has more operators, for more types: try framework_args.opset 17."
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def export_onnx(
     opset: int,
     sample_inputs: Sequence[Inputs],
     output: Path,
+    exporter: Exporter | None = None,
 ) -> ExportFacts:
     """Export a model and compare the file with PyTorch.
 
@@ -66,13 +67,19 @@ def export_onnx(
         model_dir: directory in transformers layout.
         auto_class: the transformers class with the task's head.
         opset: ONNX operator set to write.
-        sample_inputs: the first is traced, all are compared; more than one shape, to check that
-            the shape is not baked in.
+        sample_inputs: one is traced, all are compared; more than one shape, to check that the
+            shape is not baked in. Dynamo needs one with a batch and a length of at least 2.
         output: the file to write; nothing is left there after an error.
+        exporter: which of PyTorch's; that of `default_exporter` when left out.
 
     Raises:
-        QuantbenchError: the exporter failed, wrote another opset, or the results differ.
+        QuantbenchError: the exporter does not write this opset, failed, wrote another, or the
+            results differ.
     """
+    export = Export(opset=opset, exporter=exporter or default_exporter(opset))
+    refused = export_refusal(export)
+    if refused is not None:
+        raise QuantbenchError(refused)
     if not sample_inputs:
         raise QuantbenchError("an export needs at least one sample input")
     checked = [variant for sample in sample_inputs for variant in (sample, *_padded(sample))]
@@ -82,7 +89,7 @@ def export_onnx(
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
         path = Path(folder) / "model.onnx"
         model = load_model(model_dir, auto_class, attention="eager")
-        _write(model, sample_inputs[0], list(expected[0]), opset, path)
+        _write(model, _traced(sample_inputs), list(expected[0]), export, path)
         del model
         written = default_opset(onnx.load(path, load_external_data=False))
         if written != opset:
@@ -102,7 +109,7 @@ def _padded(inputs: Inputs) -> Iterator[Inputs]:
 
 
 def _write(
-    model: torch.nn.Module, inputs: Inputs, outputs: list[str], opset: int, path: Path
+    model: torch.nn.Module, inputs: Inputs, outputs: list[str], export: Export, path: Path
 ) -> None:
     import torch
 
@@ -110,59 +117,55 @@ def _write(
     if num_bytes > MOST_BYTES:
         raise QuantbenchError(f"the model has {num_bytes / 1e9:.1f} GB; one file holds at most 2")
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in inputs.items()}
-    with _captured() as said:
+    axes = {name: _varying(array) for name, array in inputs.items()}
+    write = dynamo.write if export.exporter == "dynamo" else torchscript.write
+    with captured() as said:
         try:
-            torch.onnx.export(
-                model,
-                (),
-                str(path),
-                kwargs=tensors,
-                input_names=list(tensors),
-                output_names=outputs,
-                dynamic_axes={name: _dynamic(array) for name, array in inputs.items()},
-                opset_version=opset,
-                dynamo=False,
-            )
+            write(model, tensors, axes, outputs, export.opset, path)
+        except QuantbenchError:
+            raise
         except Exception as error:  # The exporter raises whatever the model's code raises.
             raise QuantbenchError(
-                f"PyTorch cannot export {type(model).__name__} to opset {opset}: "
-                f"{_last_lines(str(error) or said())}",
-                hint=_NEWER,
+                f"PyTorch cannot export {type(model).__name__} to {export.name}: "
+                f"{_reason(error) or _last_lines(said())}",
+                hint=_other_ways(export),
             ) from error
 
 
-def _dynamic(array: np.ndarray) -> dict[int, str]:
+def _traced(samples: Sequence[Inputs]) -> Inputs:
+    """The first sample with at least 2 in every dimension that may vary; else the first."""
+    wide = (
+        sample
+        for sample in samples
+        if all(array.shape[axis] > 1 for array in sample.values() for axis in _varying(array))
+    )
+    return next(wide, samples[0])
+
+
+def _varying(array: np.ndarray) -> dict[int, str]:
     is_sequence = array.ndim == 2 and np.issubdtype(array.dtype, np.integer)
     return {0: "batch", 1: "length"} if is_sequence else {0: "batch"}
 
 
-@contextlib.contextmanager
-def _captured() -> Iterator[Callable[[], str]]:
-    """Hold back what the exporter says: warnings, and a whole graph on stdout when it fails.
+def _reason(error: BaseException) -> str:
+    """What went wrong first: dynamo wraps it in advice on how to report it to PyTorch."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return _last_lines(str(error))
 
-    Some of it is printed by compiled code, so the file descriptors themselves are redirected for
-    the duration. Yields a function that reads what was said so far.
-    """
-    with tempfile.TemporaryFile() as said, contextlib.ExitStack() as restore:
-        for number, stream in ((1, sys.stdout), (2, sys.stderr)):
-            stream.flush()
-            kept = os.dup(number)
-            restore.callback(os.close, kept)
-            restore.callback(os.dup2, kept, number)
-            restore.callback(stream.flush)
-            os.dup2(said.fileno(), number)
-        restore.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
 
-        def read() -> str:
-            return os.pread(said.fileno(), 1_000_000, 0).decode(errors="replace")
-
-        yield read
+def _other_ways(export: Export) -> str:
+    others = [
+        f"framework_args.exporter {name} with opset {first} to {last}"
+        for name, (first, last) in OPSETS.items()
+        if name != export.exporter
+    ]
+    return f"A newer opset has more operators, for more types; or try {' or '.join(others)}."
 
 
 def _last_lines(text: str, count: int = 3) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " / ".join(lines[-count:])
+    return " / ".join(line[:300] for line in lines[-count:])
 
 
 def _compare(path: Path, checked: Sequence[Inputs], expected: Sequence[Outputs]) -> float:
@@ -171,9 +174,12 @@ def _compare(path: Path, checked: Sequence[Inputs], expected: Sequence[Outputs])
         session = OrtSession(open_session(path, 0, 1), None)
     except QuantbenchError as error:
         # The exporter does not check that each operator takes these types in this version.
+        model = onnx.load(path)
+        needs = unmet_needs(model)
         raise QuantbenchError(
-            f"the file of opset {default_opset(onnx.load(path))} is not valid: {error.args[0]}",
-            hint=_NEWER,
+            f"the file of opset {default_opset(model)} is not valid: "
+            f"{in_words(needs) or error.args[0]}",
+            hint=f"Set framework_args.opset to {lowest_opset(needs) or 'a newer one'}.",
         ) from error
     largest = 0.0
     for inputs, wanted in zip(checked, expected, strict=True):

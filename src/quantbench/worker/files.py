@@ -47,7 +47,14 @@ def export(unit: ExportUnit, access: Access) -> Artifact:
         if given is not None:
             take_onnx(given.path, samples, path, spec.output_names)
         else:
-            facts = export_onnx(opened.source.directory, spec.auto_class, unit.opset, samples, path)
+            facts = export_onnx(
+                opened.source.directory,
+                spec.auto_class,
+                unit.export.opset,
+                samples,
+                path,
+                unit.export.exporter,
+            )
             difference = facts.max_abs_difference
         check_unchanged(opened)
         seconds = time.perf_counter() - started

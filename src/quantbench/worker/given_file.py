@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from quantbench import registry
-from quantbench.core.config import MAX_OPSET, MIN_OPSET, SweepConfig
+from quantbench.core.config import SweepConfig
 from quantbench.core.errors import ConfigError, Problem, UsageError
+from quantbench.core.exporters import MAX_OPSET, MIN_OPSET
 from quantbench.protocols import Inputs, Outputs
 from quantbench.worker.opened import Opened
 

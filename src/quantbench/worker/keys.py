@@ -26,7 +26,7 @@ from quantbench.data.sampling import sample_indices
 
 # Raised when the code of a stage changes what it makes, so that old artifacts are not reused.
 STAGE_VERSIONS = {
-    "export": 1,
+    "export": 2,
     "calibrate": 2,
     "quantize": 2,
     "evaluate": 1,
@@ -64,7 +64,7 @@ def export_key(unit: ExportUnit) -> str:
         {
             "model": unit.subject.model_digest,
             "auto_class": registry.task(unit.config.task).spec.auto_class,
-            "opset": unit.opset,
+            "export": unit.export.model_dump(mode="json"),
             "levels": unit.levels,
             "task": _task(unit.config, unit.subject),
             "machine": environment.accuracy_fingerprint(environment.read_cpu()),

@@ -1,0 +1,1 @@
+"""How each of PyTorch's exporters is called, one per file."""
