@@ -129,6 +129,24 @@ def test_nodes_without_names_are_quantized_and_counted(tmp_path: Path, scheme: S
 
 
 @every_scheme
+def test_a_weight_whose_shape_the_file_repeats_may_be_transposed(
+    tmp_path: Path, scheme: Scheme
+) -> None:
+    """As in files of the dynamo exporter; dynamic quantization turns Gemm into MatMul."""
+    graph = Graph()
+    tall = graph.constant(np.random.default_rng(0).normal(size=(5, WIDTH)) / WIDTH**0.5)
+    product = graph.add("Gemm", graph.add("MatMul", "x", weight(graph)), tall, transB=1)
+    path = saved(graph, product, tmp_path / "model.onnx")
+    model = onnx.load(path)
+    info = helper.make_tensor_value_info(tall, TensorProto.FLOAT, [5, WIDTH])
+    model.graph.value_info.append(info)
+    onnx.save(model, path)
+    written, facts = quantized(path, scheme)
+    assert facts.nodes["MatMul"].quantized == 1
+    assert_close(written, path)
+
+
+@every_scheme
 def test_shapes_that_nobody_can_infer_do_not_matter(tmp_path: Path, scheme: Scheme) -> None:
     """The shape of a reshaped tensor comes from the values of another: inference gives up."""
     graph = Graph()

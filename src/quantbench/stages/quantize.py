@@ -75,6 +75,7 @@ def quantize_model(
     if isinstance(scheme, Static) and scheme.quant_format == "QOperator":
         _refuse_reading_subgraphs(model)
     model = with_own_weights(model, matched & in_question, in_question - matched)
+    _forget_shapes_of_weights(model)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".quantize-") as folder:
         # Shape inference writes beside its input, hence a copy of our own.
         source, target = Path(folder) / "named.onnx", Path(folder) / "quantized.onnx"
@@ -94,6 +95,17 @@ def quantize_model(
         exclusion_matches={name: len(names) for name, names in wanted.items()},
         exclusion_effects={name: len(names & in_question) for name, names in wanted.items()},
     )
+
+
+def _forget_shapes_of_weights(model: onnx.ModelProto) -> None:
+    """The quantizer transposes the weight of a Gemm, and not what the file says of its shape.
+
+    Files of the dynamo exporter say it of every initializer, though each has its shape itself.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    kept = [value for value in model.graph.value_info if value.name not in weights]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)
 
 
 def _refuse_reading_subgraphs(model: onnx.ModelProto) -> None:
