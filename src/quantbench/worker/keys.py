@@ -11,6 +11,7 @@ from typing import Any
 
 from quantbench import environment, registry, store
 from quantbench.core.config import SweepConfig
+from quantbench.core.exporters import Exporter
 from quantbench.core.plan import Arm
 from quantbench.core.results import Subject
 from quantbench.core.units import (
@@ -34,6 +35,10 @@ STAGE_VERSIONS = {
     "explain": 1,
 }
 
+# What an exporter computes with beyond PyTorch and ONNX.
+EXPORTER_PACKAGES: Mapping[Exporter | None, tuple[str, ...]] = {
+    "dynamo": ("onnxscript", "onnx-ir"),
+}
 # What turns rows into arrays: their versions can change tokens and pixels.
 ENCODING_PACKAGES = ("datasets", "numpy", "pillow", "tokenizers", "transformers")
 
@@ -68,7 +73,13 @@ def export_key(unit: ExportUnit) -> str:
             "levels": unit.levels,
             "task": _task(unit.config, unit.subject),
             "machine": environment.accuracy_fingerprint(environment.read_cpu()),
-            "tools": _versions("torch", "transformers", "onnx", "onnxruntime"),
+            "tools": _versions(
+                "torch",
+                "transformers",
+                "onnx",
+                "onnxruntime",
+                *EXPORTER_PACKAGES.get(unit.export.exporter, ()),
+            ),
         },
     )
 
@@ -232,5 +243,12 @@ def _key(stage: str, reads: Mapping[str, Any]) -> str:
     return store.artifact_key(stage, STAGE_VERSIONS[stage], dict(reads))
 
 
-def _versions(*names: str) -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in names}
+def _versions(*names: str) -> dict[str, str | None]:
+    """By package; None for one that is not installed, which the stage that needs it tells."""
+    found: dict[str, str | None] = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
