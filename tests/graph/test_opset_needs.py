@@ -59,6 +59,14 @@ def test_what_is_inside_of_control_flow_counts_too() -> None:
     assert {need.node for need in unmet_needs(model)} == {"in_then", "in_else"}
 
 
+def test_a_graph_whose_shapes_contradict_each_other_is_judged_too() -> None:
+    graph = Graph()
+    product = graph.add("MatMul", graph.weight(4, 5), graph.weight(5, 3))
+    model = graph.model(graph.add("Gelu", product), opset=17)
+    model.graph.value_info.append(helper.make_tensor_value_info(product, TensorProto.FLOAT, [9, 9]))
+    assert in_words(unmet_needs(model)).startswith("Gelu exists from opset 20 on")
+
+
 def test_a_form_that_no_opset_has_is_met_by_none() -> None:
     graph = Graph()
     model = graph.model(graph.add("Relu", "x", slope=0.5), opset=11)

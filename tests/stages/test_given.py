@@ -122,6 +122,20 @@ def test_an_output_without_rows_has_none_to_compare(tmp_path: Path) -> None:
     take_onnx(given, [ids(2, 4)], tmp_path / "model.onnx")
 
 
+def test_an_operator_that_the_file_s_opset_lacks_is_named_with_the_first_that_has_it(
+    tmp_path: Path,
+) -> None:
+    nodes = [
+        helper.make_node("Cast", ["input_ids"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Gelu", ["x"], ["logits"], name="/classifier/Gelu"),
+    ]
+    given = saved(tmp_path / "given.onnx", nodes, {"logits": ["batch", "length"]})
+    wanted = r"Gelu exists from opset 20 on \(node /classifier/Gelu\)"
+    with pytest.raises(QuantbenchError, match=wanted):
+        take_onnx(given, [ids(2, 4)], tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
 def test_a_file_that_does_not_load_has_no_hint_for_files_that_were_quantized_here(
     tmp_path: Path,
 ) -> None:

@@ -38,7 +38,10 @@ def unmet_needs(model: onnx.ModelProto) -> tuple[Need, ...]:
     Args:
         model: any ONNX model; types are inferred as far as they can be.
     """
-    inferred = onnx.shape_inference.infer_shapes(model)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model)
+    except onnx.shape_inference.InferenceError:  # it contradicts itself: take what it says
+        inferred = model
     return tuple(_of_graph(inferred.graph, default_opset(model), {}))
 
 

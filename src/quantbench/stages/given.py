@@ -10,6 +10,7 @@ import onnx
 
 from quantbench.core.errors import QuantbenchError
 from quantbench.data.onnx_parts import load_whole
+from quantbench.graph.opset_needs import in_words, unmet_needs
 from quantbench.protocols import Array, Inputs, Outputs
 from quantbench.runtimes.ort import OrtSession, open_session
 from quantbench.stages.export import TOLERANCE
@@ -52,7 +53,8 @@ def _check(path: Path, sample_inputs: Sequence[Inputs], output_names: Sequence[s
         session = OrtSession(open_session(path, 0, 1), None)
     except QuantbenchError as error:
         # Its hint is for files that were quantized here.
-        raise QuantbenchError(f"the given file does not load: {error.args[0]}") from error
+        reason = in_words(unmet_needs(onnx.load(path))) or error.args[0]
+        raise QuantbenchError(f"the given file does not load: {reason}") from error
     for inputs in sample_inputs:
         shape = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
         together = _run(session, inputs, shape)
