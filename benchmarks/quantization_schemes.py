@@ -320,7 +320,8 @@ def measured(
         usable = {name: files[name] for name, row in made.items() if row.problem is None}
         ratios = _time_ratios(model, usable, threads, duration, Path(folder))
     rows = [Row(**(asdict(row) | {"time_ratio": ratios.get(name)})) for name, row in made.items()]
-    kept.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    others = [row for row in known if row.scheme not in wanted]
+    kept.write_text(json.dumps([asdict(row) for row in (*rows, *others)], indent=1))
     return rows
 
 
