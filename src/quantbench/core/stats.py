@@ -251,11 +251,26 @@ def ratio_interval(
     medians = set_medians(log_ratios)
     if len(medians) < 2:
         return None
+    half = t_quantile(len(medians) - 1, confidence) * stdev(medians) / math.sqrt(len(medians))
+    return math.exp(fmean(medians) - half), math.exp(fmean(medians) + half)
+
+
+def spread(values: Sequence[float]) -> float:
+    """A standard deviation that disturbed values hardly change: 1.4826 times the median distance.
+
+    References:
+        P. Rousseeuw, C. Croux, "Alternatives to the median absolute deviation", Journal of the
+        American Statistical Association 88 (1993), 1273-1283.
+    """
+    middle = median(values)
+    return 1.4826 * median(abs(value - middle) for value in values)
+
+
+def t_quantile(degrees: int, confidence: float = NOMINAL_CONFIDENCE) -> float:
+    """The quantile of Student's t for a two-sided interval."""
     from scipy.special import stdtrit
 
-    quantile = float(stdtrit(len(medians) - 1, 0.5 + confidence / 2))
-    half = quantile * stdev(medians) / math.sqrt(len(medians))
-    return math.exp(fmean(medians) - half), math.exp(fmean(medians) + half)
+    return float(stdtrit(degrees, 0.5 + confidence / 2))
 
 
 def relative_half_width(log_ratios: Mapping[Round, float]) -> float | None:

@@ -17,10 +17,11 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
-from quantbench.core import stats
+from quantbench.core import session_plan, stats
 from quantbench.core.config import TimeBenchmarkArgs
 from quantbench.core.plan import Cell
 from quantbench.core.results import ArmProcess, Block, Timing, TimingFailed
@@ -33,10 +34,6 @@ from quantbench.stages.arm_processes import (
     StartSet,
     start_processes,
 )
-
-# The rounds of one process set: more of them narrow what varies between rounds, but not what
-# varies between sets.
-MOST_ROUNDS_PER_SET = 5
 
 # The same for all users and shells of a machine: TMPDIR does not move it.
 LOCK = Path("/tmp/quantbench-timing.lock")  # noqa: S108
@@ -71,36 +68,48 @@ class _Measured:
 class _Budget:
     """The seconds of a session, and what of them is spent.
 
-    Rounds may take `total_s`. Until the first look the starting of processes is not counted, so
-    that there are sets enough for an interval however long it takes; afterwards it is.
+    Until the first look only rounds count, so that there are sets enough for an interval however
+    long starting takes; afterwards everything does.
     """
 
     total_s: float
+    precision: float
     clock: Callable[[], float]
     started: float
     running_s: float = 0.0
-    longest_round_s: float = 0.0
+    set_began: float = 0.0
+    set_running_s: float = 0.0
+    set_rounds: int = 0
+    set_start_s: float = 0.0
 
-    def add_round(self, seconds: float) -> None:
+    def begin_set(self) -> None:
+        self.set_began, self.set_running_s, self.set_rounds = self.clock(), 0.0, 0
+
+    def add_round(self, began: float) -> None:
+        if not self.set_rounds:
+            self.set_start_s = began - self.set_began
+        seconds = self.clock() - began
         self.running_s += seconds
-        self.longest_round_s = max(self.longest_round_s, seconds)
+        self.set_running_s += seconds
+        self.set_rounds += 1
 
-    def rounds_per_set(self) -> int:
-        """So many that the second look can be reached, as far as the first round can tell."""
-        start_s = self.clock() - self.started - self.running_s
-        per_set_s = self.total_s / stats.LOOKS[1] - start_s
-        return min(MOST_ROUNDS_PER_SET, max(1, int(per_set_s / max(self.longest_round_s, 1e-9))))
+    @property
+    def round_s(self) -> float:
+        return max(self.set_running_s / self.set_rounds, 1e-9)
+
+    def rounds_per_set(self, noise: float) -> int:
+        return session_plan.rounds_per_set(
+            self.set_start_s, self.round_s, noise, self.precision, self.total_s
+        )
 
     def has_room_for_a_round(self) -> bool:
-        return self.running_s + self.longest_round_s <= self.total_s
+        return self.running_s + self.round_s <= self.total_s
 
     def has_room_for_a_set(self, num_sets: int, num_rounds: int) -> bool:
-        if not self.has_room_for_a_round():
-            return False
+        if num_sets < stats.LOOKS[0]:
+            return self.has_room_for_a_round()
         elapsed_s = self.clock() - self.started
-        start_s = (elapsed_s - self.running_s) / num_sets
-        expected_s = elapsed_s + start_s + num_rounds * self.longest_round_s
-        return num_sets < stats.LOOKS[0] or expected_s <= self.total_s
+        return elapsed_s + self.set_start_s + num_rounds * self.round_s <= self.total_s
 
 
 def time_cell(
@@ -116,10 +125,11 @@ def time_cell(
 ) -> dict[str, Timing | TimingFailed]:
     """Time all arms in one cell.
 
-    A process set has a few rounds. After 4, 6, 9, 13, 19 and 28 sets it is looked which arms'
-    ratios to what they are compared with are known to `args.precision`: those are left out of the
-    sets that follow. The session ends when none is left, or when what is to come would pass the
-    budget of `args.duration` seconds for each arm. Whoever calls this holds the `machine_lock`.
+    A process set has a few rounds; how many follows from the noise of the first. After 4, 6, 9, 13,
+    19 and 28 sets it is looked which arms' ratios to what they are compared with are known to
+    `args.precision`: those are left out of the sets that follow. The session ends when none is
+    left, or when what is to come would pass the budget of `args.duration` seconds for each arm.
+    Whoever calls this holds the `machine_lock`.
 
     Args:
         comparison: the arms, and which of them is the reference.
@@ -140,9 +150,9 @@ def time_cell(
     cores = len(affinity) if affinity else os.cpu_count() or 1
     conditions = Conditions(file, affinity, args.warmup_runs, cores)
     measured = {arm.id: _Measured(arm) for arm in comparison.arms}
-    budget = _Budget(args.duration * len(measured), clock, clock())
+    budget = _Budget(args.duration * len(measured), args.precision, clock, clock())
     shuffle = random.Random(seed)  # noqa: S311 - an order, not a secret
-    most_rounds, num_sets, num_rounds = MOST_ROUNDS_PER_SET, 0, 0
+    rounds_per_set, num_sets, num_rounds = 0, 0, 0
 
     def tell(text: str) -> None:
         part = min(1.0, budget.running_s / budget.total_s)
@@ -153,28 +163,29 @@ def time_cell(
         if comparison.reference_id not in wanted or len(wanted) < 2:
             break
         specs = [measured[arm_id].spec for arm_id in wanted]
+        budget.begin_set()
         with contextlib.closing(start(specs, conditions, tell)) as running:
             for arm_id, error in running.failed.items():
                 _fail(measured[arm_id], error, comparison.cell)
-            for number in range(MOST_ROUNDS_PER_SET):
+            while True:
                 began = clock()
                 order = _order(measured, wanted, comparison, shuffle)
                 for position, arm_id in enumerate(order):
                     block = {"process_set": num_sets, "round": num_rounds, "position": position}
                     _block(running, measured[arm_id], comparison.cell, block)
-                budget.add_round(clock() - began)
+                budget.add_round(began)
                 num_rounds += 1
-                tell(f"round {number + 1}")
-                if num_sets == 0 and number == 0:
-                    most_rounds = budget.rounds_per_set()
-                if number + 1 >= most_rounds or not budget.has_room_for_a_round():
+                tell(f"round {budget.set_rounds}")
+                if num_sets == 0:
+                    rounds_per_set = budget.rounds_per_set(_noise(measured, comparison))
+                if budget.set_rounds >= rounds_per_set or not budget.has_room_for_a_round():
                     break
             for arm_id in wanted:
                 _describe(running, measured[arm_id], comparison.cell)
         num_sets += 1
         if num_sets in stats.LOOKS:
             _settle(measured, comparison, args.precision)
-        if num_sets == stats.LOOKS[-1] or not budget.has_room_for_a_set(num_sets, most_rounds):
+        if num_sets == stats.LOOKS[-1] or not budget.has_room_for_a_set(num_sets, rounds_per_set):
             break
     # A name of its own for each session, so that blocks of two are never compared.
     session = uuid.uuid4().hex
@@ -249,16 +260,31 @@ def _widths(
     arm: _Measured, measured: dict[str, _Measured], comparison: Comparison
 ) -> list[float | None]:
     """Relative half-widths of an arm's ratios to each arm that it is compared with."""
+    return [stats.relative_half_width(ratio) for ratio in _ratios(arm, measured, comparison)]
+
+
+def _ratios(
+    arm: _Measured, measured: dict[str, _Measured], comparison: Comparison
+) -> list[dict[stats.Round, float]]:
     reference = measured[comparison.reference_id].blocks
     own = stats.ratio_per_round(arm.blocks, reference)
     others = [measured[name] for name in arm.spec.compared_with]
     return [
-        stats.relative_half_width(
-            stats.subtract_rounds(stats.ratio_per_round(other.blocks, reference), own)
-        )
+        stats.subtract_rounds(stats.ratio_per_round(other.blocks, reference), own)
         for other in others
         if other.failure is None
     ]
+
+
+def _noise(measured: dict[str, _Measured], comparison: Comparison) -> float:
+    """How much the ratios vary from round to round in the one set that there is so far."""
+    ratios = [
+        list(ratio.values())
+        for arm in measured.values()
+        if arm.failure is None
+        for ratio in _ratios(arm, measured, comparison)
+    ]
+    return fmean([stats.spread(ratio) for ratio in ratios if len(ratio) > 1] or [0.0])
 
 
 def _width_text(measured: dict[str, _Measured], comparison: Comparison) -> str:
