@@ -15,6 +15,7 @@ Markdown.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import tempfile
@@ -383,7 +384,7 @@ def _time_ratios(
     model: Model, files: Mapping[str, Path], threads: int, duration: float, scratch: Path
 ) -> dict[str, float]:
     """The time of fp32 over that of each other file."""
-    from quantbench.stages.arm_processes import ArmSpec
+    from quantbench.stages.arm_processes import ArmSpec, ArmStarter
     from quantbench.stages.time import Comparison, machine_lock, time_cell
 
     options = SessionOptions(threads, LEVEL)
@@ -395,8 +396,9 @@ def _time_ratios(
     comparison = Comparison(Cell(batch_size=1, input_length=length), arms, REFERENCE)
     args = TimeBenchmarkArgs(duration=duration)
     cpus = environment.pinned_cpus(threads)
-    with machine_lock(lambda _, text: print(f"  {text}", flush=True)):
-        timed = time_cell(comparison, model.timed, args, cpus, 0, lambda *_: None, scratch)
+    lock = machine_lock(lambda _, text: print(f"  {text}", flush=True))
+    with lock, contextlib.closing(ArmStarter()) as start:
+        timed = time_cell(comparison, model.timed, args, cpus, 0, lambda *_: None, scratch, start)
     reference = timed[REFERENCE]
     assert isinstance(reference, Timing), reference
     ratios: dict[str, float] = {}

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from quantbench.core.errors import QuantbenchError
 
@@ -38,28 +38,70 @@ class ChildDiedError(QuantbenchError):
         self.was_killed = was_killed
 
 
-class Child:
-    """A running `python -m MODULE` that is spoken to through pipes."""
+class Process(Protocol):
+    """What a `Child` needs of a process, as `subprocess.Popen` has it; it leads a group."""
 
-    def __init__(self, module: str, environment: Mapping[str, str] | None = None) -> None:
+    @property
+    def pid(self) -> int:
+        """Its number, and that of its group."""
+        ...
+
+    @property
+    def stdin(self) -> IO[str] | None:
+        """The pipe to it."""
+        ...
+
+    @property
+    def stdout(self) -> IO[str] | None:
+        """The pipe from it."""
+        ...
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it runs."""
+        ...
+
+    def wait(self) -> int:
+        """Wait for its exit code; minus the signal's number if one ended it."""
+        ...
+
+
+def start_process(module: str, environment: Mapping[str, str], log: IO[bytes]) -> Process:
+    """Start `python -m MODULE`, with variables on top of the parent's, and stderr into `log`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env={**os.environ, **environment},
+        text=True,
+        # Ctrl-C reaches the parent alone, which then ends its children in order.
+        start_new_session=True,
+    )
+
+
+class Child:
+    """A running process that is spoken to through pipes."""
+
+    def __init__(
+        self,
+        module: str,
+        environment: Mapping[str, str] | None = None,
+        start: Callable[[str, Mapping[str, str], IO[bytes]], Process] = start_process,
+    ) -> None:
         """Start the process.
 
         Args:
             module: a module whose main calls `serve`.
             environment: variables to set on top of the parent's.
+            start: how, given the two and a file for stderr.
         """
         self._module = module
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env={**os.environ, **(environment or {})},
-            text=True,
-            # Ctrl-C reaches the parent alone, which then ends its children in order.
-            start_new_session=True,
-        )
+        try:
+            self._process = start(module, environment or {}, self._log)
+        except BaseException:
+            self._log.close()
+            raise
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send one message. Raises ChildDiedError if nobody reads it."""
@@ -117,9 +159,7 @@ class Child:
 
     def log_tail(self) -> str:
         """The end of what the child wrote to stderr."""
-        end = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, end - _LOG_TAIL_CHARACTERS))
-        return self._log.read().decode(errors="replace").strip()
+        return log_tail(self._log)
 
     def close(self) -> None:
         """End the process, paused or not; what it started ends with it on Linux."""
@@ -144,6 +184,13 @@ class Child:
         return ChildDiedError(f"{self._module} {how}{hint}", self.log_tail(), was_killed=was_killed)
 
 
+def log_tail(log: IO[bytes]) -> str:
+    """The end of a file that a process writes to."""
+    end = log.seek(0, os.SEEK_END)
+    log.seek(max(0, end - _LOG_TAIL_CHARACTERS))
+    return log.read().decode(errors="replace").strip()
+
+
 def serve(handle: Callable[[Message, Callable[[Message], None]], Message]) -> None:
     """Answer messages from stdin until it closes. For the main of a child's module.
 
@@ -151,7 +198,7 @@ def serve(handle: Callable[[Message, Callable[[Message], None]], Message]) -> No
         handle: called with a message and a function that sends messages ahead of the answer
             (progress, for example); returns the answer.
     """
-    _die_with_parent()
+    die_with_parent()
     # Libraries print to stdout: give them stderr, and keep the pipe for messages.
     pipe = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -164,7 +211,7 @@ def serve(handle: Callable[[Message, Callable[[Message], None]], Message]) -> No
         send(handle(json.loads(line), send))
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to kill this process when its parent ends, even while it is paused."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -153,6 +153,15 @@ class Runtime(Protocol):
         Raises:
             QuantbenchError: the file cannot be opened; the message is the runtime's own.
         """
+        ...
+
+
+@runtime_checkable
+class Preloading(Protocol):
+    """A runtime whose imports take seconds: timed processes are forked from one that has them."""
+
+    def preload(self, path: Path, options: SessionOptions) -> None:
+        """Import everything that `open` will need, and neither start threads nor load weights."""
         ...
 
 

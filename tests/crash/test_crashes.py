@@ -12,7 +12,7 @@ from crashing import Killed, damaged, facts, results_on_disk
 
 # Of all events those that a fast test looks at: one of each kind, in each kind of process.
 FEW = (
-    "start child.Child.__init__",
+    "start child.start_process",
     "rename store._keep for worker.access.Access.make",
     "rename store.write_atomically for run_dir.RunDir.write_arm",
     "write stages.time.time_cell",

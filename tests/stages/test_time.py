@@ -1,5 +1,6 @@
 """Timing: arms are compared at the same time, each in a process of its own."""
 
+import contextlib
 import random
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from quantbench.protocols import SessionOptions
 from quantbench.stages import arm_processes
 from quantbench.stages import time as timing
 from quantbench.stages.arm import run_block, warm_up
-from quantbench.stages.arm_processes import ArmSpec
+from quantbench.stages.arm_processes import ArmSpec, ArmStarter
 from quantbench.stages.time import Comparison, round_order, time_cell
 
 CELL = Cell(batch_size=1, input_length=None)
@@ -60,8 +61,10 @@ def run(specs: list[ArmSpec], **changes: Any) -> dict[str, Timing | TimingFailed
     args = TimeBenchmarkArgs(**{"duration": 0.02, "warmup_runs": 2} | changes)
     inputs = {"x": np.ones((1, 64), dtype=np.float32)}
     comparison = Comparison(CELL, tuple(specs), "reference")
-    with tempfile.TemporaryDirectory() as scratch:
-        return time_cell(comparison, inputs, args, None, 0, lambda *_: None, scratch=Path(scratch))
+    with tempfile.TemporaryDirectory() as scratch, contextlib.closing(ArmStarter()) as start:
+        return time_cell(
+            comparison, inputs, args, None, 0, lambda *_: None, scratch=Path(scratch), start=start
+        )
 
 
 def test_the_reference_runs_first_and_last_and_the_others_in_changing_order() -> None:

@@ -49,7 +49,9 @@ def rounds_per_set(
             expected.append((max(width, precision), cost_s, num_rounds))
     if expected:
         return min(expected)[2]
-    part_s = max(budget_s / stats.LOOKS[0] - start_s, budget_s * LEAST_COUNTED_PART / stats.LOOKS[0])
+    part_s = max(
+        budget_s / stats.LOOKS[0] - start_s, budget_s * LEAST_COUNTED_PART / stats.LOOKS[0]
+    )
     return min(MOST_ROUNDS, max(1, int(part_s / round_s)))
 
 

@@ -49,6 +49,26 @@ class PyTorch:
                     raise
         return PyTorchSession(load_model(path, options.auto_class))
 
+    def preload(self, path: Path, options: SessionOptions) -> None:
+        """Import PyTorch and the model's own module; see `quantbench.protocols.Preloading`.
+
+        The model is built without memory ("meta"), so nothing is computed and no thread started.
+
+        Raises:
+            QuantbenchError: the directory has no configuration that transformers knows.
+        """
+        import torch
+        import transformers
+
+        try:
+            config = transformers.AutoConfig.from_pretrained(
+                path, local_files_only=True, trust_remote_code=False
+            )
+            with torch.device("meta"):
+                getattr(transformers, str(options.auto_class)).from_config(config)
+        except (OSError, ValueError, AttributeError) as error:
+            raise QuantbenchError(f"transformers cannot open {path}: {error}") from error
+
 
 class PyTorchSession:
     """An open model; see `quantbench.protocols.Session`."""

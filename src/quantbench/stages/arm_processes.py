@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from quantbench import registry
 from quantbench.child import Child, ChildDiedError, Message
 from quantbench.core.errors import QuantbenchError
-from quantbench.protocols import SessionOptions
+from quantbench.protocols import Preloading, SessionOptions
+from quantbench.template import IS_SUPPORTED, Template
 
 # One block: long enough that a process that was just woken has caught up, and with enough
 # forwards that contention cannot leave it with none.
@@ -22,6 +25,7 @@ BLOCK_DISCARDED_FORWARDS = 3
 ANSWER_LIMIT_SECONDS = 1800.0
 
 ARM_MODULE = "quantbench.stages.arm"
+TEMPLATE_MODULE = "quantbench.stages.arm_template"
 
 
 @dataclass(frozen=True)
@@ -116,16 +120,12 @@ class ArmProcesses:
 
     def open(self, arm: ArmSpec, conditions: Conditions) -> None:
         """Have an arm load its model; afterwards its process is stopped."""
-        options, affinity = arm.options, conditions.affinity
+        affinity = conditions.affinity
         message = {
             "do": "open",
             "framework": arm.framework,
             "path": str(arm.path),
-            "options": {
-                "num_threads": options.num_threads,
-                "optimization_level": options.optimization_level,
-                "auto_class": options.auto_class,
-            },
+            "options": _options(arm),
             "inputs": str(conditions.inputs),
             "affinity": None if affinity is None else list(affinity),
         }
@@ -156,33 +156,76 @@ class ArmProcesses:
         return answer
 
 
-def start_processes(
-    arms: Sequence[ArmSpec], conditions: Conditions, tell: Callable[[str], None]
-) -> ArmProcesses:
-    """Start a fresh process for each arm and open its model, a few side by side; then warm up.
+@dataclass
+class ArmStarter:
+    """Starts process sets. It is closed when no more are wanted."""
 
-    Nothing is timed meanwhile. Warm-up is one arm after the other, since it ends when times agree.
+    templates: dict[tuple[str, Path], Template] = field(
+        default_factory=dict[tuple[str, Path], Template]
+    )
 
-    Args:
-        arms: what to start.
-        conditions: inputs, affinity, warm-up.
-        tell: called with a text for the user.
-    """
-    started = ArmProcesses()
-    try:
-        for arm in arms:
-            started.children[arm.id] = Child(ARM_MODULE, _environment(arm))
-        tell(f"starting {len(arms)} arms")
-        with ThreadPoolExecutor(max_workers=max(1, conditions.cores)) as pool:
-            list(pool.map(lambda arm: started.open(arm, conditions), arms))
-        for number, arm in enumerate(arms, 1):
-            if arm.id not in started.failed:
-                tell(f"warming up {number} of {len(arms)}")
-                started.warm_up(arm.id, conditions.warmup_runs)
-    except BaseException:
-        started.close()
-        raise
-    return started
+    def __call__(
+        self, arms: Sequence[ArmSpec], conditions: Conditions, tell: Callable[[str], None]
+    ) -> ArmProcesses:
+        """Start a fresh process for each arm and open its model, a few side by side; then warm up.
+
+        Nothing is timed meanwhile. Warm-up is one arm after the other, since it ends when times
+        agree. Arms whose runtime is slow to import are forked from a template.
+
+        Args:
+            arms: what to start.
+            conditions: inputs, affinity, warm-up.
+            tell: called with a text for the user.
+        """
+        started = ArmProcesses()
+        try:
+            # Here and not in the pool: Linux ends a child when the thread that started it ends.
+            for arm in arms:
+                if IS_SUPPORTED and isinstance(registry.runtime(arm.framework), Preloading):
+                    self._prepare(arm)
+                else:
+                    started.children[arm.id] = Child(ARM_MODULE, _environment(arm))
+            tell(f"starting {len(arms)} arms")
+            with ThreadPoolExecutor(max_workers=max(1, conditions.cores)) as pool:
+                list(pool.map(lambda arm: self._open(started, arm, conditions), arms))
+            for number, arm in enumerate(arms, 1):
+                if arm.id not in started.failed:
+                    tell(f"warming up {number} of {len(arms)}")
+                    started.warm_up(arm.id, conditions.warmup_runs)
+        except BaseException:
+            started.close()
+            raise
+        return started
+
+    def close(self) -> None:
+        """End the templates."""
+        for template in self.templates.values():
+            template.close()
+
+    def _prepare(self, arm: ArmSpec) -> None:
+        if (arm.framework, arm.path) not in self.templates:
+            arguments = [arm.framework, str(arm.path), json.dumps(_options(arm))]
+            template = Template(TEMPLATE_MODULE, arguments, _environment(arm))
+            self.templates[arm.framework, arm.path] = template
+
+    def _open(self, started: ArmProcesses, arm: ArmSpec, conditions: Conditions) -> None:
+        if arm.id not in started.children:
+            template = self.templates[arm.framework, arm.path]
+            try:
+                started.children[arm.id] = Child(ARM_MODULE, start=template.fork)
+            except QuantbenchError as error:
+                started.failed[arm.id] = ArmFailedError(str(error), "")
+                return
+        started.open(arm, conditions)
+
+
+def _options(arm: ArmSpec) -> Message:
+    options = arm.options
+    return {
+        "num_threads": options.num_threads,
+        "optimization_level": options.optimization_level,
+        "auto_class": options.auto_class,
+    }
 
 
 def _environment(arm: ArmSpec) -> Mapping[str, str]:

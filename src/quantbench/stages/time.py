@@ -32,7 +32,6 @@ from quantbench.stages.arm_processes import (
     Conditions,
     ProcessSet,
     StartSet,
-    start_processes,
 )
 
 # The same for all users and shells of a machine: TMPDIR does not move it.
@@ -120,8 +119,8 @@ def time_cell(
     seed: int,
     on_progress: OnProgress,
     scratch: Path,
+    start: StartSet,
     clock: Callable[[], float] = time.monotonic,
-    start: StartSet = start_processes,
 ) -> dict[str, Timing | TimingFailed]:
     """Time all arms in one cell.
 
@@ -139,8 +138,8 @@ def time_cell(
         seed: of the order within rounds.
         on_progress: called with the part of the budget that is spent (0-1), and a text.
         scratch: a folder for the arms' inputs.
+        start: starts a process set, an `ArmStarter` for example.
         clock: seconds.
-        start: starts a process set.
 
     Returns:
         By arm id, raw times or why there are none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def _timed_meanwhile(unit: TimeUnit, access: Access) -> dict[str, TimingOutcome]
 def _time(
     unit: TimeUnit, opened: Opened, access: Access, on_progress: Callable[[float, str], None]
 ) -> dict[str, TimingOutcome]:
-    from quantbench.stages.arm_processes import ArmSpec
+    from quantbench.stages.arm_processes import ArmSpec, ArmStarter
     from quantbench.stages.time import Comparison, time_cell
 
     config = unit.config
@@ -123,7 +124,7 @@ def _time(
         )
         for item in unit.arms
     )
-    with store.scratch(access.root) as folder:
+    with store.scratch(access.root) as folder, contextlib.closing(ArmStarter()) as start:
         timed = time_cell(
             Comparison(unit.cell, arms, unit.reference_id),
             inputs,
@@ -132,5 +133,6 @@ def _time(
             config.seed,
             on_progress=on_progress,
             scratch=folder,
+            start=start,
         )
     return dict[str, TimingOutcome](timed)
