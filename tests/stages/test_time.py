@@ -14,7 +14,7 @@ from quantbench.core.plan import Cell
 from quantbench.core.results import Timing, TimingFailed
 from quantbench.core.stats import LOOKS
 from quantbench.protocols import SessionOptions
-from quantbench.stages import arm_processes
+from quantbench.stages import arm, arm_processes
 from quantbench.stages import time as timing
 from quantbench.stages.arm import run_block, warm_up
 from quantbench.stages.arm_processes import ArmSpec, ArmStarter
@@ -161,6 +161,25 @@ def test_a_block_has_the_least_number_of_forwards_and_discards_the_first() -> No
     block = run_block(forward, discard=3, least_forwards=5, least_seconds=0.0)
     assert len(block["samples_ns"]) == 5
     assert len(calls) == 8
+
+
+def runs_of_warm_up(monkeypatch: pytest.MonkeyPatch, *windows: list[int]) -> int:
+    """The forwards that it takes, if they take so long, in nanoseconds, window by window."""
+    given = iter(windows)
+    monkeypatch.setattr(arm, "_timed", lambda *_: next(given))
+    return warm_up(dict, least_runs=1)
+
+
+def test_warm_up_goes_on_while_forwards_get_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    steady = [[nanoseconds] * 5 for nanoseconds in (200, 150, 120, 119, 90)]
+    assert runs_of_warm_up(monkeypatch, *steady) == 4 * 5
+
+
+def test_windows_that_differ_by_no_more_than_their_noise_agree(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noisy = [100, 140, 90, 150, 120], [130, 105, 160, 125, 145], [100, 100, 100, 100, 100]
+    assert runs_of_warm_up(monkeypatch, *noisy) == 2 * 5
 
 
 def test_warm_up_runs_at_least_as_often_as_asked() -> None:

@@ -6,6 +6,7 @@ Spoken to by `stages.time` through `quantbench.child`. It imports only the runti
 from __future__ import annotations
 
 import gc
+import math
 import os
 import resource
 import statistics
@@ -18,13 +19,15 @@ import numpy as np
 
 from quantbench import environment, registry
 from quantbench.child import Message, serve
+from quantbench.core import stats
 from quantbench.core.errors import QuantbenchError
 from quantbench.protocols import Forward, Session, SessionOptions
 
-# Warm-up is over when the medians of two windows agree this well, or after this many windows.
+# Warm-up is over when the medians of two windows agree this well, or as well as their own noise
+# lets one see; at the latest after this many windows.
 WARM_UP_AGREEMENT = 0.03
 WARM_UP_WINDOW_SECONDS = 0.1
-WARM_UP_MOST_WINDOWS = 20
+WARM_UP_MOST_WINDOWS = 10
 
 
 class Arm:
@@ -89,16 +92,22 @@ class Arm:
 def warm_up(forward: Forward, least_runs: int) -> int:
     """Run until two consecutive windows agree. Returns the number of forwards."""
     runs = 0
-    previous: float | None = None
+    previous: list[int] | None = None
     for _ in range(WARM_UP_MOST_WINDOWS):
         window = _timed(forward, max(2, least_runs // 2), WARM_UP_WINDOW_SECONDS)
         runs += len(window)
-        median = statistics.median(window)
-        agrees = previous is not None and abs(median / previous - 1) <= WARM_UP_AGREEMENT
-        if runs >= least_runs and agrees:
+        if runs >= least_runs and previous is not None and _agree(previous, window):
             break
-        previous = median
+        previous = window
     return runs
+
+
+def _agree(before: list[int], after: list[int]) -> bool:
+    change = math.log(statistics.median(after) / statistics.median(before))
+    error = math.hypot(
+        *(stats.spread(list(map(math.log, w))) / len(w) ** 0.5 for w in (before, after))
+    )
+    return abs(change) <= max(WARM_UP_AGREEMENT, 2 * error)
 
 
 def run_block(
