@@ -11,6 +11,7 @@ import pytest
 import yaml
 from onnx import numpy_helper
 
+from in_process import without_workers
 from quantbench import cli, registry, run_dir
 from quantbench.core.config import SweepConfig
 from quantbench.core.errors import ConfigError
@@ -114,8 +115,13 @@ def test_init_starts_from_the_file(folder: Path, capsys: pytest.CaptureFixture[s
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_is_written(
-    folder: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    said: str,
 ) -> None:
+    without_workers(monkeypatch)
     assert run(folder, "refused", **changes) == 2
     assert said in capsys.readouterr().err
     assert not (folder / "refused").exists()
