@@ -61,6 +61,7 @@ def run(folder: Path, name: str, **changes: Any) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("QUANTBENCH_STORE", str(folder / "store"))
+        without_workers(patch)
         return cli.main(["run", path.name, "--out", name, "--quiet"])
 
 
@@ -115,13 +116,8 @@ def test_init_starts_from_the_file(folder: Path, capsys: pytest.CaptureFixture[s
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_is_written(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    changes: dict[str, Any],
-    said: str,
+    folder: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
 ) -> None:
-    without_workers(monkeypatch)
     assert run(folder, "refused", **changes) == 2
     assert said in capsys.readouterr().err
     assert not (folder / "refused").exists()
