@@ -19,11 +19,11 @@ $(INSTALLED): requirements.txt pyproject.toml
 demo: $(INSTALLED) ## a complete sweep of two small models; leaves two cards below runs/
 	$(BIN)/quantbench demo
 
-test: $(INSTALLED) ## the tests, without the slow ones
+test: $(INSTALLED) ## the tests, without the slow ones, in two processes
 	$(BIN)/python -m pytest
 
 test-slow: $(INSTALLED) ## base-size models and other minutes of work
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 0 -m slow
 
 lint: $(INSTALLED) ## lint, format, strict types, import rules
 	$(BIN)/ruff check .

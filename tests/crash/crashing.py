@@ -151,3 +151,19 @@ def damaged(root: Path) -> list[str]:
 
 def results_on_disk(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted((folder / "results").iterdir())]
+
+
+def killed_at(run: Killed, event: str) -> bool:
+    """Run until the first event of that name; whether there was one."""
+    process = run.start(CRASH_AT=event)
+    return process.wait(300) == -9
+
+
+def check_like_undisturbed(run: Killed, wanted: dict[str, Any]) -> None:
+    assert run.wait_for_orphans() == []
+    found = facts(run.finish())
+    assert found == wanted
+    assert run.leftovers() == []
+    assert damaged(run.store) == []
+    assert run.processes() == []
+    assert len(results_on_disk(run.folder / run.out)) == len(wanted["rows"])

@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crashing import Killed, damaged, facts, results_on_disk
+from crashing import Killed, check_like_undisturbed, facts, killed_at
 
-# Of all events those that a fast test looks at: one of each kind, in each kind of process.
-FEW = (
-    "start child.start_process",
-    "rename store._keep for worker.access.Access.make",
-    "rename store.write_atomically for run_dir.RunDir.write_arm",
-    "write stages.time.time_cell",
-)
 RANDOM_KILLS = 40
 # The stages that kills aim at in turn, each at a random moment after it began.
 STAGES = ("export", "calibrate", "quantize", "evaluate", "time")
@@ -43,32 +36,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     assert run.leftovers() == []
     events = tuple(dict.fromkeys(log.read_text().splitlines()))
     return Undisturbed(facts(run.result()), events, seconds)
-
-
-def killed_at(run: Killed, event: str) -> bool:
-    """Run until the first event of that name; whether there was one."""
-    process = run.start(CRASH_AT=event)
-    return process.wait(300) == -9
-
-
-def check_like_undisturbed(run: Killed, wanted: dict[str, Any]) -> None:
-    assert run.wait_for_orphans() == []
-    found = facts(run.finish())
-    assert found == wanted
-    assert run.leftovers() == []
-    assert damaged(run.store) == []
-    assert run.processes() == []
-    assert len(results_on_disk(run.folder / run.out)) == len(wanted["rows"])
-
-
-def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
-    undisturbed: Undisturbed, tmp_path: Path
-) -> None:
-    run = Killed(tmp_path / "run")
-    for event in FEW:
-        assert event in undisturbed.events
-        assert killed_at(run, event)
-    check_like_undisturbed(run, undisturbed.facts)
 
 
 @pytest.mark.slow

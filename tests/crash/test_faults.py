@@ -1,4 +1,4 @@
-"""Faults of the machine are told, cost what they hit, and are made good by running again."""
+"""Kills and faults are told, cost what they hit, and are made good by running again."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from crashing import CONFIG, Killed, damaged, facts
+from crashing import CONFIG, Killed, check_like_undisturbed, damaged, facts, killed_at
 
 from quantbench.core.results import Artifact, Timing
 
@@ -20,6 +20,14 @@ SMALL: dict[str, Any] = CONFIG | {
     "framework_args": {"opset": 13},
     "benchmarked": {"quantization_approach": ["dynamic", "static"]},
 }
+
+# Events that may be the last of a run: one of each kind, in each kind of process.
+FEW = (
+    "start child.start_process",
+    "rename store._keep for worker.access.Access.make",
+    "rename store.write_atomically for run_dir.RunDir.write_arm",
+    "write stages.time.time_cell",
+)
 
 
 def small(folder: Path, out: str = "run") -> Killed:
@@ -52,6 +60,15 @@ def kill_workers(run: Killed) -> None:
     assert workers
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
+    finished: Killed, tmp_path: Path
+) -> None:
+    run = small(tmp_path / "run")
+    for event in FEW:
+        assert killed_at(run, event)
+    check_like_undisturbed(run, facts(finished.result()))
 
 
 def test_a_full_disk_is_told_and_made_good(finished: Killed, tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ SAME: list[tuple[Calibration, dict[str, Any]]] = [
     ),
     (Calibration(method="entropy"), {}),
     (
-        Calibration(method="entropy", num_bins=301, num_quantized_bins=64),
-        {"num_bins": 301, "num_quantized_bins": 64},
+        Calibration(method="entropy", num_bins=101, num_quantized_bins=32),
+        {"num_bins": 101, "num_quantized_bins": 32},
     ),
     (Calibration(method="percentile"), {}),
     (Calibration(method="percentile", symmetric=False), {"symmetric": False}),
