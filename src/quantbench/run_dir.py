@@ -34,7 +34,8 @@ from quantbench.core.results import (
 )
 from quantbench.core.specs import Catalog
 from quantbench.core.units import Prepared
-from quantbench.store import read_ordinary, remove_half_written, write_atomically
+from quantbench.ordinary import read_ordinary
+from quantbench.store import remove_half_written, write_atomically
 
 _SPENT = "spent.jsonl"
 _LOG = "log.txt"
