@@ -34,8 +34,8 @@ NAMES = (
     "a\nb", "a\r\n---\n# Title", "\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "nul\0nul",
     "<script>alert(1)</script>", '<img src=x onerror="alert(1)">', "a|b|c", "`a` ``b``", "```\nout",
     "[a](javascript:alert(1))", "![a](http://host/x.png)", "**bold**", "&lt;script&gt;", "$(id)",
-    "; rm -rf x", "%(x)s {x} {0.__class__}", "[bold red]markup[/x]", "n" * 3000, "é🙂\u202ex",
-    "--- !!python/object/apply:os.system [id]", "<!-- comment", "</details>", "-->",
+    "; touch x", "`touch x`", "%(x)s {x} {0.__class__}", "[bold red]markup[/x]", "n" * 3000,
+    "é🙂\u202ex", "--- !!python/object/apply:os.system [id]", "<!-- comment", "</details>", "-->",
 )  # fmt: skip
 ALLOWED_TAGS = {"details", "summary", "picture", "source", "img", "br"}
 
@@ -231,7 +231,9 @@ class TestNamesOfModelsAndDatasets:
         "..", "../..", "./nowhere", "/nowhere", "~/nowhere", "a/b/c", "https://host/model",
         "git+ssh://host/x", "file:///etc", "a b", "a\nb", "nul\0nul", "-x", "--help", "a/../b",
         "bundled:../../x", "bundled:/etc", "bundled:", "<script>", "\x1b[31m", "é", "a..b/c",
-        "../x.onnx", "/x.onnx", "a/b/../../../x.onnx", "https://h/x.onnx",
+        "../x.onnx", "/x.onnx", "a/b/../../../x.onnx", "https://h/x.onnx", "; touch x",
+        "$(touch x)", "`touch x`", "| touch x", "x && touch x", "a/b; touch x", "./$(touch x)",
+        "bundled:`touch x`",
     )  # fmt: skip
     TOO_LONG = "n" * 5000
     NO_HOME = "~no_such_user_here/x"
