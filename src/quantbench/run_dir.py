@@ -22,7 +22,7 @@ from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.explanation import EXPLANATION_VERSION, Explained
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Plan
-from quantbench.core.printable import shortened
+from quantbench.core.printable import printable, shortened
 from quantbench.core.results import (
     SCHEMA_VERSION,
     ArmResult,
@@ -123,11 +123,11 @@ class RunDir:
             raise _damaged(file, _reason(error)) from None
 
     def log(self, text: str) -> None:
-        """Add a line to the run's log."""
+        """Add a line to the run's log, in which nothing moves a terminal's cursor."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         handle = os.open(self.path / _LOG, _APPEND, 0o666)
-        with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{now} {text}\n")
+        with os.fdopen(handle, "a", encoding="utf-8") as file:
+            file.write(f"{now} {printable(text)}\n")
 
 
 def check_target(path: Path, config: SweepConfig, catalog: Catalog) -> None:

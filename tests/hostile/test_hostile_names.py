@@ -83,6 +83,16 @@ class HostileBackend(FakeBackend):
         return found
 
 
+class HostileReport:
+    """A report that cannot be written, and says so with a text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def write(self, *_: Any) -> None:
+        raise ValueError(self.text)
+
+
 def html_tags(markdown: str) -> set[str]:
     """The tags that a reader's browser would get from the Markdown itself as HTML."""
     body = markdown.split("\n---\n", 1)[1]
@@ -149,9 +159,15 @@ def test_a_run_with_hostile_names_writes_nothing_elsewhere_and_a_card_of_plain_t
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mred", "\x1b]0;title\x07", "\x9b31mred"])
-@pytest.mark.parametrize("how", ["failed row", "note", "refused", "title of the run"])
-def test_no_control_character_reaches_the_terminal(name: str, how: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["failed row", "note", "refused", "report", "title of the run"])
+def test_no_control_character_reaches_the_terminal(
+    name: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     match how:
+        case "report":
+            monkeypatch.setattr(registry, "report", lambda _: HostileReport(name))
+            said = run_config(tmp_path, CONFIG)
+            assert (said.code, said.err.count("could not be written: ValueError: ")) == (1, 2)
         case "failed row":
             said = run_config(tmp_path, CONFIG, "--out", str(tmp_path / "run"), "--quiet",
                               backend=HostileBackend(name))  # fmt: skip
@@ -162,6 +178,9 @@ def test_no_control_character_reaches_the_terminal(name: str, how: str, tmp_path
         case _:
             said = run_config(tmp_path, CONFIG, "--out", str(tmp_path / f"run {name}"))
     assert not control_characters(said.out + said.err)
+    logs = [path.read_text() for path in tmp_path.glob("*/log.txt")]
+    assert len(logs) == (how != "refused")
+    assert not control_characters("".join(logs))
 
 
 def test_no_control_character_reaches_the_card(tmp_path: Path) -> None:
