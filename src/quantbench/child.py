@@ -194,11 +194,15 @@ def log_tail(log: IO[bytes]) -> str:
 def serve(handle: Callable[[Message, Callable[[Message], None]], Message]) -> None:
     """Answer messages from stdin until it closes. For the main of a child's module.
 
+    Messages whose sender is gone before this begins are not answered: nobody waits for the work.
+
     Args:
         handle: called with a message and a function that sends messages ahead of the answer
             (progress, for example); returns the answer.
     """
     die_with_parent()
+    if _is_abandoned():
+        return
     # Libraries print to stdout: give them stderr, and keep the pipe for messages.
     pipe = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -215,3 +219,10 @@ def die_with_parent() -> None:
     """Ask Linux to kill this process when its parent ends, even while it is paused."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _is_abandoned() -> bool:
+    """Whether nobody has the other end of stdin: the parent ended before its end could be told."""
+    poll = select.poll()
+    poll.register(sys.stdin.fileno(), 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))

@@ -24,6 +24,7 @@ from quantbench.data.stamps import stamp
 from quantbench.explaining import explain_worst
 from quantbench.making import Files, making_jobs
 from quantbench.measuring import Arms, begin_arms, measuring_jobs
+from quantbench.ordinary import NotOrdinaryError, read_ordinary
 from quantbench.protocols import OnProgress
 from quantbench.work import Work
 from quantbench.worker.sessions import num_threads
@@ -47,13 +48,9 @@ def recall_prepared(root: Path, config: SweepConfig) -> Prepared | None:
     """What a config's model and data are; None if they were never looked at, or changed."""
     file = _remembered(root, config)
     try:
-        found = Prepared.model_validate_json(store.read_ordinary(file))
-    except (
-        FileNotFoundError,
-        store.NotOrdinaryError,
-        ValueError,
-    ):  # never written, or by another version
-        return None
+        found = Prepared.model_validate_json(read_ordinary(file))
+    except (FileNotFoundError, NotOrdinaryError, ValueError):
+        return None  # never written, or by another version
     if found.stamp != stamp(found.files):
         return None
     now = environment.read_environment(num_threads(config))

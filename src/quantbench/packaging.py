@@ -20,6 +20,7 @@ from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.results import Subject
 from quantbench.data import model_files
 from quantbench.data.models import resolve_model
+from quantbench.ordinary import read_ordinary
 from quantbench.store import artifact_folder, file_sha256
 
 MANIFEST = "quantbench.json"
@@ -218,7 +219,7 @@ def _put(half: Path, target: Path) -> None:
 def _written_before(target: Path) -> set[str]:
     """The files that an earlier `save_model` wrote to a folder, by their paths in it."""
     try:
-        record = Package.model_validate_json((target / MANIFEST).read_bytes())
+        record = Package.model_validate_json(read_ordinary(target / MANIFEST))
     except (OSError, ValueError):
         return set()
     return {MANIFEST, *record.files, *(item.path for item in record.models)}

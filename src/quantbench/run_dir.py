@@ -11,22 +11,17 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from quantbench.core.config import SweepConfig
-from quantbench.core.config_file import read_config
-from quantbench.core.errors import QuantbenchError, UsageError
+from quantbench.core.errors import UsageError
 from quantbench.core.explanation import EXPLANATION_VERSION, Explained
-from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Plan
-from quantbench.core.printable import shortened
+from quantbench.core.printable import printable, shortened
 from quantbench.core.results import (
-    SCHEMA_VERSION,
     ArmResult,
-    Environment,
     Spent,
     Subject,
     SweepResult,
@@ -34,30 +29,23 @@ from quantbench.core.results import (
 )
 from quantbench.core.specs import Catalog
 from quantbench.core.units import Prepared
-from quantbench.store import read_ordinary, remove_half_written, write_atomically
+from quantbench.ordinary import read_ordinary
+from quantbench.run_files import (
+    FOLDERS,
+    LOG,
+    SPENT,
+    RunFacts,
+    damaged,
+    read_facts,
+    read_file,
+    read_run_config,
+    refuse_others,
+)
+from quantbench.store import remove_half_written, write_atomically
 
-_SPENT = "spent.jsonl"
-_LOG = "log.txt"
-_FOLDERS = ("arms", "results", "explained", "plots")
-_FILES = ("config.yaml", "pinned.yaml", "plan.json", "run.json", _SPENT, _LOG)
 # A link in the place of a file is not followed, a pipe not waited for.
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
 _MADE_FIRST = {"arms", "results"}
-
-Read = TypeVar("Read", bound=BaseModel)
-
-
-class RunFacts(Frozen):
-    """What holds for the whole run: where it was measured, on what.
-
-    `files` and `stamp` are those of `Prepared`.
-    """
-
-    schema_version: int = SCHEMA_VERSION
-    environment: Environment
-    subject: Subject
-    files: tuple[str, ...] = ()
-    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,20 +78,20 @@ class RunDir:
             QuantbenchError: a file is damaged.
         """
         files = sorted((self.path / "explained").glob("*.json"))
-        return tuple(_read(file, Explained, EXPLANATION_VERSION) for file in files)
+        return tuple(read_file(file, Explained, EXPLANATION_VERSION) for file in files)
 
     def read_arms(self) -> dict[str, ArmResult]:
         """Every arm that is on disk, by id."""
         files = sorted((self.path / "arms").glob("*.json"))
-        arms = {file: _read(file, ArmResult) for file in files}
+        arms = {file: read_file(file, ArmResult) for file in files}
         for file, result in arms.items():
             if file.stem != result.arm.id:
-                raise _damaged(file, f"it is of {shortened(result.arm.id)!r}")
+                raise damaged(file, f"it is of {shortened(result.arm.id)!r}")
         return {result.arm.id: result for result in arms.values()}
 
     def add_spent(self, spent: Spent) -> None:
         """Note what a unit cost. Units of an interrupted run that is gone on with are added."""
-        with os.fdopen(os.open(self.path / _SPENT, _APPEND, 0o666), "a", encoding="utf-8") as file:
+        with os.fdopen(os.open(self.path / SPENT, _APPEND, 0o666), "a", encoding="utf-8") as file:
             file.write(spent.model_dump_json() + "\n")
 
     def read_spent(self) -> tuple[Spent, ...]:
@@ -112,21 +100,21 @@ class RunDir:
         Raises:
             QuantbenchError: a line is damaged.
         """
-        file = self.path / _SPENT
+        file = self.path / SPENT
         if not file.exists():
             return ()
         try:
             lines = read_ordinary(file).decode().splitlines()
             return tuple(Spent.model_validate_json(line) for line in lines)
         except (OSError, ValueError) as error:
-            raise _damaged(file, _reason(error)) from None
+            raise damaged(file, error) from None
 
     def log(self, text: str) -> None:
-        """Add a line to the run's log."""
+        """Add a line to the run's log, in which nothing moves a terminal's cursor."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        handle = os.open(self.path / _LOG, _APPEND, 0o666)
-        with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{now} {text}\n")
+        handle = os.open(self.path / LOG, _APPEND, 0o666)
+        with os.fdopen(handle, "a", encoding="utf-8") as file:
+            file.write(f"{now} {printable(text)}\n")
 
 
 def check_target(path: Path, config: SweepConfig, catalog: Catalog) -> None:
@@ -138,12 +126,12 @@ def check_target(path: Path, config: SweepConfig, catalog: Catalog) -> None:
     if _exists(path) and not path.is_dir():
         raise UsageError(f"{path} is a file: a run needs a folder", hint="Choose another --out.")
     # A run that was ended at its very start has left nothing but these.
-    _refuse_others(path)
+    refuse_others(path)
     names = _names_in(path) if path.is_dir() else set[str]()
     if not all(name in _MADE_FIRST or name.startswith(".config.yaml-") for name in names):
         if not (path / "config.yaml").exists():
             raise UsageError(f"{path} is not empty and holds no run", hint="Choose another --out.")
-        differences = _differences(_read_config(path, catalog), config)
+        differences = _differences(read_run_config(path, catalog), config)
         if differences:
             listing = "\n".join(f"    {line}" for line in differences)
             raise UsageError(
@@ -186,7 +174,7 @@ def prepared_before(path: Path) -> Prepared | None:
     """
     if not (path / "run.json").exists():
         return None
-    facts = _read_facts(path)
+    facts = read_facts(path)
     return Prepared(
         subject=facts.subject,
         environment=facts.environment,
@@ -220,9 +208,9 @@ def open_run(
             stand where this one would write.
     """
     run = RunDir(path)
-    _refuse_others(path)
+    refuse_others(path)
     if (path / "run.json").exists() and not fresh:
-        found = _read_facts(path)
+        found = read_facts(path)
         changed = _changed(found, prepared)
         if changed:
             raise UsageError(
@@ -231,9 +219,9 @@ def open_run(
             )
         for name in ("arms", "results"):
             (path / name).mkdir(exist_ok=True)
-        for folder in (path, *(path / name for name in _FOLDERS)):
+        for folder in (path, *(path / name for name in FOLDERS)):
             remove_half_written(folder)
-        _cut_half_line(path / _SPENT)
+        _cut_half_line(path / SPENT)
         return run
     try:
         # First of all: a run without it is one that has not begun.
@@ -244,7 +232,7 @@ def open_run(
         for name in ("arms", "results"):
             (path / name).mkdir(exist_ok=True)
         remove_half_written(path)
-        (path / _SPENT).unlink(missing_ok=True)
+        (path / SPENT).unlink(missing_ok=True)
         write_atomically(path / "config.yaml", config_text)
         complete = config.model_dump(mode="json", exclude_none=True)
         write_atomically(path / "pinned.yaml", yaml.safe_dump(complete, sort_keys=False))
@@ -269,7 +257,7 @@ def check_run(path: Path) -> None:
     """
     if not _exists(path / "run.json"):
         raise UsageError(f"{path} holds no run", hint="Give the folder that `quantbench run` made.")
-    _refuse_others(path)
+    refuse_others(path)
 
 
 def load_run(path: Path, catalog: Catalog) -> SweepResult:
@@ -280,11 +268,11 @@ def load_run(path: Path, catalog: Catalog) -> SweepResult:
         QuantbenchError: a file is damaged, or of another format.
     """
     check_run(path)
-    facts = _read_facts(path)
-    plan = _read(path / "plan.json", Plan)
+    facts = read_facts(path)
+    plan = read_file(path / "plan.json", Plan)
     arms = RunDir(path).read_arms()
     return SweepResult(
-        config=_read_config(path, catalog),
+        config=read_run_config(path, catalog),
         plan=plan,
         environment=facts.environment,
         subject=facts.subject,
@@ -310,86 +298,6 @@ def _names_in(path: Path) -> set[str]:
         return {item.name for item in path.iterdir()}
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _refuse_others(path: Path) -> None:
-    """Links in a run's folder would lead what is written to another place; pipes block."""
-    for name in (*_FOLDERS, _SPENT, _LOG):
-        if (path / name).is_symlink():
-            raise UsageError(
-                f"{path / name} is a link: results are not written through links",
-                hint="Put what it links to in its place, or choose another folder for the run.",
-            )
-    for name in _FILES:
-        file = path / name
-        if file.exists() and not file.is_file():
-            raise UsageError(
-                f"{file} is no ordinary file (a pipe, a device, a socket or a folder)",
-                hint="Remove it, or choose another folder for the run.",
-            )
-    for name in _FOLDERS:
-        if (path / name).exists() and not (path / name).is_dir():
-            raise UsageError(
-                f"{path / name} is no folder",
-                hint="Remove it, or choose another folder for the run.",
-            )
-
-
-def _read_config(path: Path, catalog: Catalog) -> SweepConfig:
-    file = path / "config.yaml"
-    try:
-        text = read_ordinary(file).decode()
-    except (OSError, ValueError) as error:
-        raise _damaged(file, _reason(error)) from None
-    return read_config(text, str(file), catalog)
-
-
-def _read_facts(path: Path) -> RunFacts:
-    return _read(path / "run.json", RunFacts)
-
-
-def _read(file: Path, kind: type[Read], expected: int = SCHEMA_VERSION) -> Read:
-    """Read a file of this format version.
-
-    Raises:
-        QuantbenchError: it is of another version, damaged, or gone.
-    """
-    try:
-        raw: dict[str, Any] = json.loads(read_ordinary(file))
-        version = raw.get("schema_version", expected)
-        if version != expected:
-            raise QuantbenchError(
-                f"{file} has format version {shortened(str(version))}, "
-                f"this quantbench reads {expected}",
-                hint="Use the version of quantbench that wrote it.",
-            )
-        return kind.model_validate_json(json.dumps(raw))
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise _damaged(file, _reason(error)) from None
-
-
-def _damaged(file: Path, reason: str) -> QuantbenchError:
-    return QuantbenchError(
-        f"{file} is damaged: {reason}", hint="Run the sweep again in a new folder."
-    )
-
-
-def _reason(error: Exception) -> str:
-    """What is wrong with a file, on one line."""
-    match error:
-        case ValidationError():
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            text = f"{place}: {first['msg']}" if place else first["msg"]
-        case OSError():
-            text = error.strerror or str(error)
-        case RecursionError():
-            text = "it is nested too deeply"
-        case AttributeError():
-            text = "it holds no mapping"
-        case _:
-            text = str(error)
-    return shortened(" ".join(text.split()), 300)
 
 
 def _differences(old: SweepConfig, new: SweepConfig) -> list[str]:

@@ -8,31 +8,25 @@ which ends with the process: others wait for it, and what nobody holds was aband
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-import stat
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.frozen import content_key
+from quantbench.ordinary import NotOrdinaryError, open_ordinary, read_ordinary
 
 Facts = dict[str, Any]
 
 FACTS_FILE = "facts.json"
-
-
-class NotOrdinaryError(OSError):
-    """A pipe, device, socket or folder stands where a file belongs."""
 
 
 # What reading a damaged `facts.json`, or the files that it names, raises.
@@ -212,25 +206,6 @@ def remove_half_written(folder: Path) -> None:
     for path in folder.glob(".*-????????"):
         if path.is_file():
             path.unlink()
-
-
-def open_ordinary(path: Path) -> BufferedReader:
-    """Open a file to be read, without ever waiting for someone who writes it.
-
-    Raises:
-        NotOrdinaryError: it is a pipe, a device, a socket or a folder.
-        OSError: it cannot be opened.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise NotOrdinaryError(errno.EINVAL, "it is no ordinary file", str(path))
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # in case it was replaced just now
-    return open(handle, "rb")  # noqa: PTH123 - the handle is open
-
-
-def read_ordinary(path: Path) -> bytes:
-    """The content of a file, opened as `open_ordinary` does."""
-    with open_ordinary(path) as file:
-        return file.read()
 
 
 def file_sha256(path: Path) -> str:

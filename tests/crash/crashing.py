@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from quantbench import registry, run_dir, store
 from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
 
 HOOK = Path(__file__).with_name("hook")
+# Where the output is no terminal, a run tells each step on a line when it begins.
+_STAGE = re.compile(rb"^sweep: step \d+ of \d+: (\w+) ", re.MULTILINE)
 # All stages, in a few seconds: two exports, a calibration, three schemes, two shapes.
 CONFIG: dict[str, Any] = {
     "task": "question-answering",
@@ -47,12 +50,14 @@ class Killed:
     folder: Path
     config: dict[str, Any] = field(default_factory=lambda: CONFIG)
     out: str = "run"
+    _begin: int = 0
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "sweep.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
         log = (self.folder / "output.txt").open("ab")
         path = os.pathsep.join([str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._begin = log.tell()
         with log:
             return subprocess.Popen(
                 [
@@ -81,6 +86,13 @@ class Killed:
     @property
     def output(self) -> str:
         return (self.folder / "output.txt").read_text(errors="replace")
+
+    def stage(self) -> str:
+        """The stage that the run that was started last has come to; nothing before the first."""
+        with (self.folder / "output.txt").open("rb") as file:
+            file.seek(self._begin)
+            said = _STAGE.findall(file.read())
+        return said[-1].decode() if said else ""
 
     def finish(self, limit_s: float = 300.0) -> SweepResult:
         """Run to the end; fails if that does not succeed."""
@@ -116,6 +128,17 @@ class Killed:
             time.sleep(0.02)
         return self.processes()
 
+    def locks(self) -> list[str]:
+        """Files and folders of the run and the store that anybody holds a lock of."""
+        locked = {line.split()[5] for line in Path("/proc/locks").read_text().splitlines()}
+        found = []
+        for path in (self.folder, *self.folder.rglob("*")):
+            status = path.lstat()
+            major, minor = os.major(status.st_dev), os.minor(status.st_dev)
+            if f"{major:02x}:{minor:02x}:{status.st_ino}" in locked:
+                found.append(str(path))
+        return found
+
     def leftovers(self) -> list[str]:
         """Temporary files and folders below the run and the store."""
         found = [str(path) for path in (self.store / "tmp").iterdir()]
@@ -125,10 +148,16 @@ class Killed:
         return found
 
 
-def facts(result: SweepResult) -> dict[str, Any]:
+def facts(run: Killed) -> dict[str, Any]:
     """What must be the same however often a run was killed: rows, files and predictions."""
+    result = run.result()
     assert result.plan is not None
     found: dict[str, Any] = {"rows": [row.model_dump() for row in result.plan.rows]}
+    found["artifacts"] = {
+        f"{path.parent.name}/{path.name}": store.file_sha256(path)
+        for path in (run.store / "artifacts").glob("??/*/*")
+        if path.name != store.FACTS_FILE  # it has the time that the making took
+    }
     for arm in result.arms:
         found[arm.arm.id] = {
             "same_as": arm.same_as,
@@ -161,9 +190,10 @@ def killed_at(run: Killed, event: str) -> bool:
 
 def check_like_undisturbed(run: Killed, wanted: dict[str, Any]) -> None:
     assert run.wait_for_orphans() == []
-    found = facts(run.finish())
-    assert found == wanted
+    run.finish()
+    assert facts(run) == wanted
     assert run.leftovers() == []
+    assert run.locks() == []
     assert damaged(run.store) == []
     assert run.processes() == []
     assert len(results_on_disk(run.folder / run.out)) == len(wanted["rows"])

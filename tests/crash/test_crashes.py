@@ -1,8 +1,10 @@
 """Nothing is lost, half written or wrong, wherever and whenever a run is killed."""
 
 import random
+import signal
 import subprocess
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,32 +12,33 @@ from typing import Any
 import pytest
 from crashing import Killed, check_like_undisturbed, facts, killed_at
 
-RANDOM_KILLS = 40
-# The stages that kills aim at in turn, each at a random moment after it began.
-STAGES = ("export", "calibrate", "quantize", "evaluate", "time")
-LONGEST_WAIT_S = 3.0
+RANDOM_KILLS = 48
+MOST_STARTS = 4 * RANDOM_KILLS
+STAGES = (
+    "prepare", "export", "calibrate", "quantize", "evaluate", "time", "explain", "report",
+)  # fmt: skip
+POLL_S = 0.01
 
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A run that nobody disturbs: what it finds, its events in their order, and its seconds."""
+    """A run that nobody disturbs: what it finds, its events in order, seconds of each stage."""
 
     facts: dict[str, Any]
     events: tuple[str, ...]
-    seconds: float
+    seconds: dict[str, float]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     run = Killed(tmp_path_factory.mktemp("undisturbed"))
     log = run.folder / "events.txt"
-    started = time.monotonic()
     process = run.start(CRASH_LOG=str(log))
-    assert process.wait(300) == 0, run.output[-4000:]
-    seconds = time.monotonic() - started
+    seconds = seconds_of(process, run)
+    assert process.returncode == 0, run.output[-4000:]
     assert run.leftovers() == []
     events = tuple(dict.fromkeys(log.read_text().splitlines()))
-    return Undisturbed(facts(run.result()), events, seconds)
+    return Undisturbed(facts(run), events, seconds)
 
 
 @pytest.mark.slow
@@ -54,45 +57,60 @@ def test_every_write_rename_lock_and_start_may_be_the_last(
     assert len(events) >= 40, events
 
 
-def last_stage(run: Killed) -> str:
-    """The stage that the run's log names last; nothing before there is one."""
-    log = run.folder / run.out / "log.txt"
-    lines = log.read_text().splitlines() if log.exists() else []
-    return lines[-1].split()[1].rstrip(":") if lines else ""
+def seconds_of(process: subprocess.Popen[bytes], run: Killed) -> dict[str, float]:
+    """Watch a run to its end: how long each of its stages took."""
+    found: Counter[str] = Counter()
+    before = time.monotonic()
+    while process.poll() is None:
+        time.sleep(POLL_S)
+        now = time.monotonic()
+        found[run.stage()] += now - before
+        before = now
+    return dict(found)
 
 
 def wait_for_a_moment(
-    run: Killed, process: subprocess.Popen[bytes], stage: str, moments: random.Random
+    process: subprocess.Popen[bytes], run: Killed, stage: str | None, seconds: float
 ) -> bool:
-    """Wait until a stage began, and a random time after; false if the run ended before that."""
-    log = run.folder / run.out / "log.txt"
-    before = log.stat().st_size if log.exists() else 0
-    while last_stage(run) != stage or log.stat().st_size == before:
-        if process.poll() is not None:
-            return False
-        time.sleep(0.005)
+    """Wait until a stage begins (None: not at all), then so many seconds; whether it still runs."""
+    while stage is not None and run.stage() != stage and process.poll() is None:
+        time.sleep(POLL_S)
     try:
-        process.wait(moments.uniform(0.0, LONGEST_WAIT_S))
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         return True
     return False
 
 
 @pytest.mark.slow
-def test_a_run_may_be_killed_at_any_moment(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    moments = random.Random(0)
-    kills, campaign, hit = 0, 0, set[str]()
-    while kills < RANDOM_KILLS:
-        run = Killed(tmp_path / f"campaign-{campaign}")
-        campaign += 1
+def test_a_run_may_be_killed_at_any_moment(
+    undisturbed: Undisturbed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of the moments are anywhere in a run, half anywhere in the stage that was hit least."""
+    random_numbers = random.Random(0)
+    took = undisturbed.seconds
+    hit = Counter(dict.fromkeys(STAGES, 0))  # and "": before the first stage
+    runs, starts = 0, 0
+    while hit.total() < RANDOM_KILLS or not all(hit[stage] for stage in STAGES):
+        assert starts < MOST_STARTS, hit
+        run = Killed(tmp_path / f"run-{runs}")
+        runs += 1
         while True:
+            starts += 1
+            aim = min(STAGES, key=lambda stage: hit[stage]) if starts % 2 else None
+            seconds = random_numbers.uniform(0, took[aim] if aim else sum(took.values()))
             process = run.start()
-            if not wait_for_a_moment(run, process, STAGES[kills % len(STAGES)], moments):
-                assert process.returncode == 0, run.output[-4000:]
+            if not wait_for_a_moment(process, run, aim, seconds):
                 break
             run.kill(process)
-            kills += 1
+            if process.returncode == 0:  # it ended just before
+                break
+            assert process.returncode == -signal.SIGKILL, run.output[-4000:]
+            hit[run.stage()] += 1
             assert run.wait_for_orphans() == []
-            hit.add(last_stage(run))
+            assert run.locks() == []
+        assert process.returncode == 0, run.output[-4000:]
         check_like_undisturbed(run, undisturbed.facts)
-    assert hit >= set(STAGES)
+    with capsys.disabled():
+        stages = ", ".join(f"{stage or 'starting'} {count}" for stage, count in hit.items())
+        print(f"\n{hit.total()} kills in {starts} starts of {runs} runs: {stages}")

@@ -80,7 +80,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
     kill_workers(run, process)  # which does not end the run
     assert process.wait(300) == -9, run.output[-4000:]
     assert "killed by SIGKILL (out of memory?): trying again in 1 s" in " ".join(run.output.split())
-    check_like_undisturbed(run, facts(finished.result()))
+    check_like_undisturbed(run, facts(finished))
     assert 2 in {unit.attempts for unit in run.result().spent if unit.stage == "evaluate"}
 
 
@@ -92,7 +92,8 @@ def test_a_full_disk_is_told_and_made_good(finished: Killed, tmp_path: Path) -> 
     assert "Traceback" not in run.output
     assert run.leftovers() == []
     assert damaged(run.store) == []
-    assert facts(run.finish()) == facts(finished.result())
+    run.finish()
+    assert facts(run) == facts(finished)
 
 
 @pytest.mark.slow
@@ -104,7 +105,8 @@ def test_a_disk_that_is_full_for_results_too_ends_the_run_with_a_message(
     assert process.wait(300) in (1, 2)
     assert "Traceback" not in run.output
     assert "cannot be written" in run.output or "cannot write" in run.output
-    assert facts(run.finish()) == facts(finished.result())
+    run.finish()
+    assert facts(run) == facts(finished)
 
 
 @pytest.mark.slow
@@ -116,7 +118,8 @@ def test_sigterm_ends_a_run_in_order_and_it_can_go_on(finished: Killed, tmp_path
     assert process.wait(60) == 130
     assert "interrupted; run the same command again to go on" in run.output
     assert run.wait_for_orphans() == []
-    assert facts(run.finish()) == facts(finished.result())
+    run.finish()
+    assert facts(run) == facts(finished)
 
 
 def test_two_runs_of_one_sweep_at_once_do_the_work_once(finished: Killed, tmp_path: Path) -> None:
@@ -124,7 +127,7 @@ def test_two_runs_of_one_sweep_at_once_do_the_work_once(finished: Killed, tmp_pa
     processes = [run.start() for run in runs]
     assert [process.wait(300) for process in processes] == [0, 0], runs[0].output[-4000:]
     one, two = (run.result() for run in runs)
-    assert facts(one) == facts(two) == facts(finished.result())
+    assert facts(runs[0]) == facts(runs[1]) == facts(finished)
     for left, right in zip(one.arms, two.arms, strict=True):
         # Equal to the second that making and measuring took: nothing was done twice.
         assert left.artifact == right.artifact
@@ -145,7 +148,8 @@ def test_a_second_process_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_damaged_artifacts_are_made_again(finished: Killed, tmp_path: Path) -> None:
     run = small(tmp_path / "run")
-    before = facts(run.finish())
+    run.finish()
+    before = facts(run)
     for number, file in enumerate(sorted(run.store.rglob("artifacts/*/*/*"))):
         content = bytearray(file.read_bytes())
         if number % 2:
@@ -154,7 +158,8 @@ def test_damaged_artifacts_are_made_again(finished: Killed, tmp_path: Path) -> N
             del content[len(content) // 2 :]
         file.write_bytes(content)
     run.out = "again"
-    assert facts(run.finish()) == before
+    run.finish()
+    assert facts(run) == before
     assert damaged(run.store) == []
 
 
@@ -196,12 +201,12 @@ def test_a_changed_input_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_fresh_makes_and_measures_everything_again(tmp_path: Path) -> None:
     run = small(tmp_path / "run")
-    before = run.finish()
+    before, known = run.finish(), facts(run)
     process = run.start("--fresh")
     assert process.wait(300) == 0, run.output[-4000:]
     after = run.result()
     assert not any(unit.reused for unit in after.spent)
-    assert facts(after) == facts(before)
+    assert facts(run) == known
     old = {item.session for arm in before.arms for item in arm.timings if isinstance(item, Timing)}
     new = {item.session for arm in after.arms for item in arm.timings if isinstance(item, Timing)}
     assert not old & new
@@ -242,4 +247,5 @@ def test_permission_that_is_lost_midway_ends_with_a_message_and_the_run_can_go_o
     assert "Traceback" not in run.output
     for folder in lost:
         folder.chmod(0o755)
-    assert facts(run.finish()) == facts(finished.result())
+    run.finish()
+    assert facts(run) == facts(finished)

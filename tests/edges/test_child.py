@@ -30,6 +30,9 @@ MODULE = """
                 print("the reason", file=sys.stderr)
                 sys.stderr.flush()
                 os._exit(7)
+            case "touch":
+                open(message["path"], "w").close()
+                return {}
             case "pid":
                 return {"pid": os.getpid()}
 
@@ -110,3 +113,31 @@ def test_a_paused_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         assert select.select([handle], [], [], 30)[0], "it lives on"  # readable once it ended
     finally:
         os.close(handle)
+
+
+def test_a_child_whose_parent_was_killed_before_it_was_ready_does_nothing(tmp_path: Path) -> None:
+    """Its message is there already, so it would do the work of a whole unit for nobody."""
+    (tmp_path / "echo_child.py").write_text(textwrap.dedent(MODULE))
+
+    def touch(parent_lives: bool) -> bool:
+        read, write = os.pipe()
+        with os.fdopen(write, "w") as message:
+            message.write(json.dumps({"do": "touch", "path": str(tmp_path / "touched")}) + "\n")
+            message.flush()
+            if not parent_lives:
+                message.close()
+            ended = subprocess.Popen(
+                [sys.executable, "-m", "echo_child"],
+                env={**os.environ, "PYTHONPATH": str(tmp_path)},
+                stdin=read,
+                stdout=subprocess.PIPE,
+            )
+            os.close(read)
+            assert ended.stdout is not None
+            with ended.stdout:
+                ended.stdout.readline()  # an answer, or the end
+        assert ended.wait(30) == 0
+        return (tmp_path / "touched").exists()
+
+    assert not touch(parent_lives=False)
+    assert touch(parent_lives=True)

@@ -9,6 +9,7 @@ import pytest
 
 from quantbench import environment, registry, run_dir
 from quantbench.core.config import SweepConfig
+from quantbench.core.config_file import read_config
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.plan import make_plan
 from quantbench.core.results import ArmResult, Spent, Subject
@@ -175,7 +176,7 @@ def test_the_pinned_config_has_the_commits_and_all_defaults(tmp_path: Path) -> N
     run = start(tmp_path / "run")
     text = (run.path / "pinned.yaml").read_text()
     assert "optimization_level: 99" in text
-    assert run_dir.read_config(text, "pinned.yaml", registry.catalog()).seed == config().seed
+    assert read_config(text, "pinned.yaml", registry.catalog()).seed == config().seed
 
 
 def test_what_was_prepared_is_known_to_whoever_goes_on(tmp_path: Path) -> None:

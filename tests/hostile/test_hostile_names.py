@@ -34,8 +34,8 @@ NAMES = (
     "a\nb", "a\r\n---\n# Title", "\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "nul\0nul",
     "<script>alert(1)</script>", '<img src=x onerror="alert(1)">', "a|b|c", "`a` ``b``", "```\nout",
     "[a](javascript:alert(1))", "![a](http://host/x.png)", "**bold**", "&lt;script&gt;", "$(id)",
-    "; rm -rf x", "%(x)s {x} {0.__class__}", "[bold red]markup[/x]", "n" * 3000, "é🙂\u202ex",
-    "--- !!python/object/apply:os.system [id]", "<!-- comment", "</details>", "-->",
+    "; touch x", "`touch x`", "%(x)s {x} {0.__class__}", "[bold red]markup[/x]", "n" * 3000,
+    "é🙂\u202ex", "--- !!python/object/apply:os.system [id]", "<!-- comment", "</details>", "-->",
 )  # fmt: skip
 ALLOWED_TAGS = {"details", "summary", "picture", "source", "img", "br"}
 
@@ -81,6 +81,16 @@ class HostileBackend(FakeBackend):
             found["nodes"] = {self.text: counts}
             found["executed_nodes"] = {"1": {f"{self.text}Integer": 1}}
         return found
+
+
+class HostileReport:
+    """A report that cannot be written, and says so with a text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def write(self, *_: Any) -> None:
+        raise ValueError(self.text)
 
 
 def html_tags(markdown: str) -> set[str]:
@@ -149,9 +159,15 @@ def test_a_run_with_hostile_names_writes_nothing_elsewhere_and_a_card_of_plain_t
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mred", "\x1b]0;title\x07", "\x9b31mred"])
-@pytest.mark.parametrize("how", ["failed row", "note", "refused", "title of the run"])
-def test_no_control_character_reaches_the_terminal(name: str, how: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["failed row", "note", "refused", "report", "title of the run"])
+def test_no_control_character_reaches_the_terminal(
+    name: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     match how:
+        case "report":
+            monkeypatch.setattr(registry, "report", lambda _: HostileReport(name))
+            said = run_config(tmp_path, CONFIG)
+            assert (said.code, said.err.count("could not be written: ValueError: ")) == (1, 2)
         case "failed row":
             said = run_config(tmp_path, CONFIG, "--out", str(tmp_path / "run"), "--quiet",
                               backend=HostileBackend(name))  # fmt: skip
@@ -162,6 +178,9 @@ def test_no_control_character_reaches_the_terminal(name: str, how: str, tmp_path
         case _:
             said = run_config(tmp_path, CONFIG, "--out", str(tmp_path / f"run {name}"))
     assert not control_characters(said.out + said.err)
+    logs = [path.read_text() for path in tmp_path.glob("*/log.txt")]
+    assert len(logs) == (how != "refused")
+    assert not control_characters("".join(logs))
 
 
 def test_no_control_character_reaches_the_card(tmp_path: Path) -> None:
@@ -231,7 +250,9 @@ class TestNamesOfModelsAndDatasets:
         "..", "../..", "./nowhere", "/nowhere", "~/nowhere", "a/b/c", "https://host/model",
         "git+ssh://host/x", "file:///etc", "a b", "a\nb", "nul\0nul", "-x", "--help", "a/../b",
         "bundled:../../x", "bundled:/etc", "bundled:", "<script>", "\x1b[31m", "é", "a..b/c",
-        "../x.onnx", "/x.onnx", "a/b/../../../x.onnx", "https://h/x.onnx",
+        "../x.onnx", "/x.onnx", "a/b/../../../x.onnx", "https://h/x.onnx", "; touch x",
+        "$(touch x)", "`touch x`", "| touch x", "x && touch x", "a/b; touch x", "./$(touch x)",
+        "bundled:`touch x`",
     )  # fmt: skip
     TOO_LONG = "n" * 5000
     NO_HOME = "~no_such_user_here/x"

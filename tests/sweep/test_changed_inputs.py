@@ -7,16 +7,33 @@ from typing import Any
 
 import pytest
 
-from quantbench import store
+from explain.made_facts import facts
+from quantbench import registry, store
 from quantbench.core.config import SweepConfig
 from quantbench.core.errors import QuantbenchError, UsageError
-from quantbench.core.units import EvaluateUnit, ExportUnit, Prepared
+from quantbench.core.explanation import Explanation
+from quantbench.core.plan import Arm, Plan, calibrated_operators, make_plan
+from quantbench.core.results import Block, Timing
+from quantbench.core.units import (
+    CalibrateUnit,
+    EvaluateUnit,
+    ExplainUnit,
+    ExportUnit,
+    Prepared,
+    TimedArm,
+    TimeUnit,
+    Unit,
+)
 from quantbench.data import model_files, models
+from quantbench.stages import calibrate as calibrate_stage
 from quantbench.stages import evaluate as evaluate_stage
+from quantbench.stages import explain as explain_stage
 from quantbench.stages import export as export_stage
+from quantbench.stages import time as time_stage
+from quantbench.stages.calibrate import RangesFacts
 from quantbench.worker.access import Access
 from quantbench.worker.answer import answer
-from quantbench.worker.keys import unit_keys
+from quantbench.worker.keys import time_keys, unit_keys
 from quantbench.worker.opened import open_config
 from quantbench.worker.prepare import prepare
 
@@ -40,11 +57,14 @@ def config(model: Path, tmp_path: Path) -> Iterator[SweepConfig]:
             "model_name_or_path": str(model),
             "dataset": {
                 "path": "json",
-                "data_files": {"validation": str(data)},
+                "data_files": {"validation": str(data), "train": str(data)},
+                "calibration_split": "train",
                 "data_keys": {"question": "question", "context": "context"},
                 "ref_keys": ("answers",),
             },
             "input_lengths": (16,),
+            "quantization_approach": "static",
+            "calibration": {"num_calibration_samples": 2},
         }
     )
     open_config.cache_clear()
@@ -55,23 +75,38 @@ def write_to(file: Path) -> None:
     file.write_bytes(file.read_bytes() + b"\n")
 
 
-def evaluation(config: SweepConfig, prepared: Prepared) -> EvaluateUnit:
-    from quantbench import registry
-    from quantbench.core.plan import make_plan
+def planned(config: SweepConfig) -> Plan:
+    return make_plan(config, registry.task(config.task).spec)
 
-    plan = make_plan(config, registry.task(config.task).spec)
-    (original,) = (arm for arm in plan.arms if arm.id == "original")
+
+def original(config: SweepConfig) -> Arm:
+    (found,) = (arm for arm in planned(config).arms if arm.id == "original")
+    return found
+
+
+def evaluation(config: SweepConfig, prepared: Prepared) -> EvaluateUnit:
     return EvaluateUnit(
         config=config,
         subject=prepared.subject,
-        arm=original,
+        arm=original(config),
         artifact_key=None,
         graph_digest=None,
         num_threads=1,
     )
 
 
-def done(unit: ExportUnit | EvaluateUnit, root: Path) -> dict[str, Any]:
+def stored_file(root: Path) -> str:
+    """The key of an artifact that holds a file, for a stage that reads one."""
+
+    def build(folder: Path) -> store.Facts:
+        (folder / "model.onnx").write_bytes(b"")
+        return {}
+
+    store.make(root, "ee" * 16, "export", build)
+    return "ee" * 16
+
+
+def done(unit: Unit, root: Path) -> dict[str, Any]:
     message = {"unit": unit.model_dump(mode="json"), "store": str(root), "fresh": False}
     found: dict[str, Any] = answer(message, lambda _: None)["result"]
     return found
@@ -116,6 +151,95 @@ def test_predictions_on_data_that_are_written_to_meanwhile_are_not_kept(
     assert "changed while they were read" in result["error"]
     assert store.find(tmp_path / "store", *unit_keys(unit)) is None
     assert "the evaluation data changed" in done(unit, tmp_path / "store")["error"]
+
+
+def test_ranges_of_data_that_are_written_to_meanwhile_are_not_kept(
+    config: SweepConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(config)
+    ((export, calibration),) = plan.calibrations
+    unit = CalibrateUnit(
+        config=config,
+        subject=prepare(config).subject,
+        exported_key=stored_file(tmp_path / "store"),
+        operators=calibrated_operators(plan, export, calibration),
+        calibration=calibration,
+    )
+
+    def overwritten(_: Path, samples: Iterator[Any], *__: Any, **___: Any) -> RangesFacts:
+        assert len(list(samples)) == 2
+        (tmp_path / "rows.jsonl").write_text(ROW * 5)
+        return RangesFacts(num_tensors=1, num_samples=2)
+
+    monkeypatch.setattr(calibrate_stage, "collect_ranges", overwritten)
+    assert "changed while they were read" in done(unit, tmp_path / "store")["error"]
+    assert store.find(tmp_path / "store", *unit_keys(unit)) is None
+
+
+def test_times_of_a_model_that_is_written_to_meanwhile_are_not_kept(
+    config: SweepConfig, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cell,) = planned(config).cells
+    arms = [
+        TimedArm(
+            arm=original(config).model_copy(update={"id": name}),
+            artifact_key=None,
+            graph_digest=None,
+            compared_with=compared_with,
+        )
+        for name, compared_with in (("one", ()), ("other", ("one",)))
+    ]
+    unit = TimeUnit(
+        config=config,
+        subject=prepare(config).subject,
+        cell=cell,
+        reference_id="one",
+        arms=tuple(arms),
+        num_threads=1,
+    )
+
+    def overwritten(*_: Any, **__: Any) -> dict[str, Timing]:
+        write_to(model / "config.json")
+        timing = Timing(
+            cell=cell,
+            session="s",
+            reference_id="one",
+            blocks=(Block(round=0, position=0, samples_ns=(1,)),),
+            processes=(),
+            stopped="budget",
+        )
+        return {"one": timing, "other": timing}
+
+    monkeypatch.setattr(time_stage, "LOCK", tmp_path / "lock")
+    monkeypatch.setattr(time_stage, "time_cell", overwritten)
+    assert "changed while they were read" in done(unit, tmp_path / "store")["error"]
+    assert store.find(tmp_path / "store", *time_keys(unit).values()) is None
+
+
+def test_an_explanation_by_data_that_are_written_to_meanwhile_is_not_kept(
+    config: SweepConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(config)
+    quantized = next(arm for arm in plan.arms if arm.role == "row")
+    key = stored_file(tmp_path / "store")
+    unit = ExplainUnit(
+        config=config,
+        subject=prepare(config).subject,
+        arm=quantized,
+        exported_key=key,
+        artifact_key=key,
+        cell=plan.cells[0],
+        num_samples=2,
+        num_threads=1,
+    )
+
+    def overwritten(*_: Any, **__: Any) -> Explanation:
+        (tmp_path / "rows.jsonl").write_text(ROW * 5)
+        return facts()
+
+    monkeypatch.setattr(explain_stage, "explain_file", overwritten)
+    assert "changed while they were read" in done(unit, tmp_path / "store")["error"]
+    assert store.find(tmp_path / "store", *unit_keys(unit)) is None
 
 
 def test_what_was_made_of_files_that_stay_is_kept(config: SweepConfig, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from quantbench.cache.runs import RegisteredRun
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.frozen import content_key
 from quantbench.core.pruning import CachedArtifact
+from quantbench.ordinary import read_ordinary
 
 _KEY = re.compile("[0-9a-f]{32}")
 
@@ -112,7 +113,7 @@ def _damage(folder: Path) -> str | None:
 def _record(folder: Path) -> dict[str, Any] | None:
     """What `facts.json` says, if it is what was written."""
     try:
-        record: dict[str, Any] = json.loads(store.read_ordinary(folder / store.FACTS_FILE))
+        record: dict[str, Any] = json.loads(read_ordinary(folder / store.FACTS_FILE))
         digest = record.pop("sha256")
         return record if digest == content_key(record, 64) else None
     except store.UNUSABLE:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantbench.core.errors import QuantbenchError
-from quantbench.store import read_ordinary, write_beside
+from quantbench.ordinary import read_ordinary
+from quantbench.store import write_beside
 
 _FOLDER = "runs"
 # Read by pattern: a line that a crash cut off, or of another version, still keeps what it names.

@@ -8,17 +8,18 @@ from quantbench import registry
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_file import read_config
 from quantbench.core.errors import UsageError
+from quantbench.ordinary import read_ordinary
 
 
 def read_config_file(path: Path) -> tuple[SweepConfig, str]:
     """A checked config and the text that it was read from.
 
     Raises:
-        UsageError: there is no such file, or it is no text.
+        UsageError: there is no such file, or it is a pipe or a device, or no text.
         ConfigError: with every problem of the config.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_ordinary(path).decode()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -18,7 +18,8 @@ def print_model(path: Path, depth: int, as_json: bool) -> int:
     if depth < 1:
         raise UsageError(f"--depth {depth}: must be 1 or more")
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "there is no such file"
+        other = "it is no ordinary file" if path.exists() else "there is no such file"
+        what = "is a folder" if path.is_dir() else other
         raise UsageError(f"{path}: {what}", hint="Give the path of an ONNX file.")
     model = onnx_parts.load(path)
     num_bytes = onnx_parts.check_files(path, model)

@@ -51,7 +51,7 @@ def explained(dataset: DatasetConfig, hub_name: str | None) -> Iterator[None]:
         if isinstance(error, DatasetGenerationError):
             parameter = "data_files" if dataset.data_files else "path"
             refuse(dataset, parameter, f"the data cannot be read: {error.__cause__ or error}")
-        _refuse_other(dataset, str(error).strip())
+        _refuse_other(dataset, str(error).strip() or type(error).__name__)
     finally:
         logging.set_verbosity(level)
         if had_bars:

@@ -213,7 +213,7 @@ def machine_lock(on_progress: OnProgress) -> Iterator[None]:
     if not LOCK.exists():
         with contextlib.suppress(FileExistsError):
             os.close(os.open(LOCK, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644))
-    handle = os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+    handle = os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

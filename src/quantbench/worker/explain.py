@@ -15,7 +15,7 @@ from quantbench.protocols import Inputs, Progress
 from quantbench.tasks.rows import naming_row
 from quantbench.worker.access import Access
 from quantbench.worker.keys import explain_key, explained_rows
-from quantbench.worker.opened import opened_as_pinned
+from quantbench.worker.opened import check_unchanged, opened_as_pinned
 
 # The same product of bytes, added in 32 bits: on Arm it is called dot product or i8mm.
 _VNNI_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "avx512vnni", "asimddp", "i8mm"})
@@ -26,7 +26,7 @@ def explain(unit: ExplainUnit, access: Access) -> Explanation:
     """Find where error and time of a file come from, or find it in the store.
 
     Raises:
-        QuantbenchError: a file is gone from the store, or cannot be run.
+        QuantbenchError: a file is gone from the store, or cannot be run, or the data changed.
         ConfigError: a row cannot be encoded.
     """
     from quantbench.stages.explain import Files, explain_file
@@ -61,6 +61,7 @@ def explain(unit: ExplainUnit, access: Access) -> Explanation:
                 Progress(done, len(samples), f"input {done} of {len(samples)}")
             ),
         )
+        check_unchanged(opened)
         return facts.model_dump(mode="json")
 
     return Explanation.model_validate(access.make(explain_key(unit), unit.stage, build))
