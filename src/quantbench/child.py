@@ -127,9 +127,7 @@ class Child:
         if limit_s is not None and not select.select([self._process.stdout], [], [], limit_s)[0]:
             self._signal(signal.SIGKILL)
             self._process.wait()
-            raise ChildDiedError(
-                f"{self._module} gave no answer in {limit_s:.0f} s", self.log_tail()
-            )
+            raise ChildDiedError(f"{self._module} gave no answer in {limit_s:g} s", self.log_tail())
         line = self._process.stdout.readline()
         if not line.endswith("\n"):  # nothing, or half an answer
             raise self._died()
@@ -178,10 +176,17 @@ class Child:
 
     def _died(self) -> ChildDiedError:
         code = self._process.wait()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         was_killed = code == -signal.SIGKILL
-        return ChildDiedError(f"{self._module} {how}{hint}", self.log_tail(), was_killed=was_killed)
+        message = f"{self._module} {how_it_ended(code)}"
+        return ChildDiedError(message, self.log_tail(), was_killed=was_killed)
+
+
+def how_it_ended(code: int) -> str:
+    """An exit code in words; minus the number of a signal is that of the one that ended it."""
+    if code >= 0:
+        return f"ended with {code}"
+    hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(-code).name}{hint}"
 
 
 def log_tail(log: IO[bytes]) -> str:
