@@ -22,6 +22,8 @@ from quantbench.core.errors import QuantbenchError
 
 Message = dict[str, Any]
 
+# Tells a child who started it.
+_PARENT = "QUANTBENCH_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
 _LOG_TAIL_CHARACTERS = 2000
 
@@ -72,7 +74,7 @@ def start_process(module: str, environment: Mapping[str, str], log: IO[bytes]) -
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
-        env={**os.environ, **environment},
+        env=child_environment(environment),
         text=True,
         # Ctrl-C reaches the parent alone, which then ends its children in order.
         start_new_session=True,
@@ -216,7 +218,21 @@ def serve(handle: Callable[[Message, Callable[[Message], None]], Message]) -> No
         send(handle(json.loads(line), send))
 
 
+def child_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a process that is to call `die_with_parent`.
+
+    Args:
+        more: variables to set on top of this process's own.
+    """
+    return {**os.environ, **more, _PARENT: str(os.getpid())}
+
+
 def die_with_parent() -> None:
     """Ask Linux to kill this process when its parent ends, even while it is paused."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = os.environ.get(_PARENT)
+    if parent is not None and os.getppid() != int(parent):
+        # It ended before Linux was asked, and so will never tell.
+        os._exit(1)

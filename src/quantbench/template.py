@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-from quantbench.child import Process, how_it_ended, log_tail
+from quantbench.child import Process, child_environment, how_it_ended, log_tail
 from quantbench.core.errors import QuantbenchError
 
 IS_SUPPORTED = sys.platform == "linux"
@@ -58,7 +58,7 @@ class Template:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env={**os.environ, **environment},
+                env=child_environment(environment),
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
@@ -156,6 +156,7 @@ def serve_forks(socket_number: int, main: Callable[[], None]) -> None:
     # Objects of the template are not to be visited, and thereby copied, in each process.
     gc.collect()
     gc.freeze()
+    os.environ.update(child_environment({}))
     with socket.socket(fileno=socket_number) as parent:
         while True:
             received, files, _, _ = socket.recv_fds(parent, _MESSAGE_BYTES, 3)

@@ -110,3 +110,30 @@ def test_a_paused_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         assert select.select([handle], [], [], 30)[0], "it lives on"  # readable once it ended
     finally:
         os.close(handle)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends children on Linux only")
+def test_a_child_whose_parent_ended_before_it_could_ask_for_its_end_ends(tmp_path: Path) -> None:
+    """The parent is gone by the time that the child's imports are done."""
+    child = """
+        import os, time
+        from quantbench.child import die_with_parent
+        while os.getppid() == int(os.environ["QUANTBENCH_PARENT_PID"]):
+            time.sleep(0.01)
+        die_with_parent()
+        print("it lives on", flush=True)
+    """
+    parent = """
+        import subprocess, sys
+        from quantbench.child import child_environment
+        subprocess.Popen([sys.executable, "-c", sys.argv[1]], env=child_environment({}))
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(parent), textwrap.dedent(child)],
+        capture_output=True,  # until the child has closed the pipe too
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""

@@ -11,7 +11,6 @@ from quantbench.reports import paths
 from quantbench.reports.markdown import code, picture, table, text
 from quantbench.reports.wording import (
     NOTHING,
-    cell_name,
     configuration,
     drop,
     megabytes,
@@ -85,6 +84,7 @@ def _tested(result: SweepResult, summary: SweepSummary) -> str:
 
 def _advice(summary: SweepSummary, recommendation: Recommendation) -> str:
     lines = [f"**Caution**: {text(caution)}" for caution in recommendation.cautions]
+    lines += [f"**Warning**: {sentence(text(warning))}" for warning in summary.warnings]
     lines.append(f"**Recommended: {_choice(summary, recommendation)}")
     arm = _chosen(summary, recommendation)
     if arm is not None and arm.speedup is not None and not arm.speedup.shared:
@@ -154,7 +154,7 @@ def _steps(summary: SweepSummary, recommendation: Recommendation) -> list[str]:
         reference_id = reference.id if reference else row.reference_id or ""
         steps.append((reference_name(summary.original_name, reference_id), reference))
     steps.append((name, row.arm))
-    first = cell_name(summary.cells[0])
+    first = summary.cells[0].name
     head = ["", "p50, ms", "speedup [95 %]"]
     if len(summary.cells) > 1:
         head.append("all shapes")
