@@ -192,6 +192,8 @@ def test_a_value_that_is_swept_twice_is_an_error() -> None:
          "more than 0, less than 1"),
         ({"time_benchmark_args": {"precision": 1.5}}, "time_benchmark_args.precision",
          "more than 0, less than 1"),
+        ({"time_benchmark_args": {"scenario": "multi-stream"}}, "time_benchmark_args.scenario",
+         "single-stream, offline"),
         ({"time_benchmark_args": {"warmup_runs": 0}}, "time_benchmark_args.warmup_runs",
          "at least 1"),
         ({"benchmarked": {"seed": [1, 2]}}, "benchmarked.seed", "describes the whole run"),

@@ -62,6 +62,7 @@ def summarize(result: SweepResult, task: TaskSpec) -> SweepSummary:
     return SweepSummary(
         method_version=stats.METHOD_VERSION,
         measured=True,
+        scenario=result.config.time_benchmark_args.scenario,
         primary_metric=names[0],
         metric_names=tuple(names),
         cells=plan.cells,
@@ -180,6 +181,9 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
         agreement=accuracy.agreement(original, optimized) if original and optimized else None,
         cells=cells,
         speedup=SAME if same else timing.overall([c.speedup for c in cells if c.speedup]),
+        quantization_speedup=timing.overall(
+            [c.quantization_speedup for c in cells if c.quantization_speedup]
+        ),
         num_bytes=artifact.num_bytes if artifact else None,
         opset=artifact.opset if artifact else None,
         nodes=artifact.nodes if artifact else {},

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from quantbench.core.config import Scenario
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Cell
 from quantbench.core.quantization import Inert
@@ -134,7 +135,8 @@ class Failure(Frozen):
 class ArmSummary(Frozen):
     """One distinct model file: what it is, how right and how fast.
 
-    `speedup` is the geometric mean over cells; its bounds are the geometric means of the cells'
+    `speedup` is the geometric mean over cells, `quantization_speedup` that of the step from the
+    reference to this arm alone; their bounds are the geometric means of the cells'
     bounds, which is never too narrow, however the cells' errors go together.
     """
 
@@ -143,6 +145,7 @@ class ArmSummary(Frozen):
     agreement: float | None = None
     cells: tuple[CellSummary, ...] = ()
     speedup: Ratio | None = None
+    quantization_speedup: Ratio | None = None
     num_bytes: int | None = None
     opset: int | None = None
     nodes: dict[str, NodeCounts] = Field(default_factory=dict)
@@ -222,11 +225,13 @@ class SweepSummary(Frozen):
     `original_name` says what drops and speed-ups are over: PyTorch eager, or the given ONNX file.
     `references` are those that are not the original itself. `measured` is False for an imported
     card, which has means without intervals. `inert` holds what changes nothing in any row.
-    `warnings` are clauses on what all of its times suffer from.
+    `scenario` says which of the times count, `warnings` are clauses on what all of them suffer
+    from.
     """
 
     method_version: str
     measured: bool
+    scenario: Scenario = "single-stream"
     original_name: str
     primary_metric: str
     metric_names: tuple[str, ...]

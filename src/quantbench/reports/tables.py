@@ -30,6 +30,7 @@ _WORDS = frozenset(
     {
         "trial_id",
         "original_name",
+        "scenario",
         "status",
         "shares_with",
         "problem",
@@ -90,6 +91,7 @@ def _row(row: RowSummary, summary: SweepSummary) -> Line:
         "row": row.number,
         "trial_id": row.trial_id,
         "original_name": summary.original_name,
+        "scenario": summary.scenario,
         **{f"parameter.{name}": value for name, value in row.parameters.items()},
         "status": row.status,
         "shares_with": row.shares_with,
