@@ -6,20 +6,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from crashing import CONFIG, Killed, damaged, facts
+from crashing import SMALL, Killed, damaged, facts
 
 from quantbench.core.results import Artifact, Timing
-
-# One export, one calibration, two schemes, one shape: enough to see what a fault does.
-SMALL: dict[str, Any] = CONFIG | {
-    "batch_sizes": [1],
-    "framework_args": {"opset": 13},
-    "benchmarked": {"quantization_approach": ["dynamic", "static"]},
-}
 
 
 def small(folder: Path, out: str = "run") -> Killed:
