@@ -19,7 +19,7 @@ FEW = (
     "rename store.write_atomically for run_dir.RunDir.write_arm",
     "write stages.time.time_cell",
 )
-RANDOM_KILLS = 48
+RANDOM_KILLS = 40
 MOST_STARTS = 4 * RANDOM_KILLS
 STAGES = (
     "prepare", "export", "calibrate", "quantize", "evaluate", "time", "explain", "report",
