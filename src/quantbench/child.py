@@ -22,6 +22,8 @@ from quantbench.core.errors import QuantbenchError
 
 Message = dict[str, Any]
 
+# Tells a child who started it.
+_PARENT = "QUANTBENCH_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
 _LOG_TAIL_CHARACTERS = 2000
 
@@ -72,7 +74,7 @@ def start_process(module: str, environment: Mapping[str, str], log: IO[bytes]) -
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
-        env={**os.environ, **environment},
+        env=child_environment(environment),
         text=True,
         # Ctrl-C reaches the parent alone, which then ends its children in order.
         start_new_session=True,
@@ -127,9 +129,7 @@ class Child:
         if limit_s is not None and not select.select([self._process.stdout], [], [], limit_s)[0]:
             self._signal(signal.SIGKILL)
             self._process.wait()
-            raise ChildDiedError(
-                f"{self._module} gave no answer in {limit_s:.0f} s", self.log_tail()
-            )
+            raise ChildDiedError(f"{self._module} gave no answer in {limit_s:g} s", self.log_tail())
         line = self._process.stdout.readline()
         if not line.endswith("\n"):  # nothing, or half an answer
             raise self._died()
@@ -178,10 +178,17 @@ class Child:
 
     def _died(self) -> ChildDiedError:
         code = self._process.wait()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         was_killed = code == -signal.SIGKILL
-        return ChildDiedError(f"{self._module} {how}{hint}", self.log_tail(), was_killed=was_killed)
+        message = f"{self._module} {how_it_ended(code)}"
+        return ChildDiedError(message, self.log_tail(), was_killed=was_killed)
+
+
+def how_it_ended(code: int) -> str:
+    """An exit code in words; minus the number of a signal is that of the one that ended it."""
+    if code >= 0:
+        return f"ended with {code}"
+    hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(-code).name}{hint}"
 
 
 def log_tail(log: IO[bytes]) -> str:
@@ -194,15 +201,11 @@ def log_tail(log: IO[bytes]) -> str:
 def serve(handle: Callable[[Message, Callable[[Message], None]], Message]) -> None:
     """Answer messages from stdin until it closes. For the main of a child's module.
 
-    Messages whose sender is gone before this begins are not answered: nobody waits for the work.
-
     Args:
         handle: called with a message and a function that sends messages ahead of the answer
             (progress, for example); returns the answer.
     """
     die_with_parent()
-    if _is_abandoned():
-        return
     # Libraries print to stdout: give them stderr, and keep the pipe for messages.
     pipe = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -215,14 +218,21 @@ def serve(handle: Callable[[Message, Callable[[Message], None]], Message]) -> No
         send(handle(json.loads(line), send))
 
 
+def child_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a process that is to call `die_with_parent`.
+
+    Args:
+        more: variables to set on top of this process's own.
+    """
+    return {**os.environ, **more, _PARENT: str(os.getpid())}
+
+
 def die_with_parent() -> None:
     """Ask Linux to kill this process when its parent ends, even while it is paused."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _is_abandoned() -> bool:
-    """Whether nobody has the other end of stdin: the parent ended before its end could be told."""
-    poll = select.poll()
-    poll.register(sys.stdin.fileno(), 0)
-    return any(event & select.POLLHUP for _, event in poll.poll(0))
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = os.environ.get(_PARENT)
+    if parent is not None and os.getppid() != int(parent):
+        # It ended before Linux was asked, and so will never tell.
+        os._exit(1)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-from quantbench.child import Process, log_tail
+from quantbench.child import Process, child_environment, how_it_ended, log_tail
 from quantbench.core.errors import QuantbenchError
 
 IS_SUPPORTED = sys.platform == "linux"
@@ -32,7 +32,11 @@ class Template:
     """A running `python -m MODULE FD ARGUMENTS...`, whose main calls `serve_forks`."""
 
     def __init__(
-        self, module: str, arguments: Sequence[str], environment: Mapping[str, str]
+        self,
+        module: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        answer_limit_s: float | None = None,
     ) -> None:
         """Start the process; it is ready when the first `fork` returns.
 
@@ -40,17 +44,21 @@ class Template:
             module: its main is given the number of a socket, and `arguments`.
             arguments: what it is to prepare.
             environment: variables to set on top of the parent's; forked processes have them too.
+            answer_limit_s: how long it may take to answer; then it hangs, and is ended.
         """
+        self._limit_s = answer_limit_s
+        self._hung = False
         self._lock = threading.Lock()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the template
         self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(answer_limit_s)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, str(theirs.fileno()), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env={**os.environ, **environment},
+                env=child_environment(environment),
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
@@ -62,7 +70,8 @@ class Template:
             log: where it writes what is not an answer.
 
         Raises:
-            QuantbenchError: the template ended; the message has the end of its log.
+            QuantbenchError: the template ended, or was ended because it did not answer; the
+                message has the end of its log.
         """
         read_in, write_in = os.pipe()
         read_out, write_out = os.pipe()
@@ -76,8 +85,12 @@ class Template:
             os.close(read_in)
             os.close(write_out)
         if answer is None:
-            raise QuantbenchError(f"nothing could be forked: {log_tail(self._log)}")
+            raise QuantbenchError(f"the process to fork from {self._end()}")
         return _Forked(int(answer), os.fdopen(write_in, "w"), os.fdopen(read_out), self._exit_code)
+
+    def kill(self) -> None:
+        """End the template while another thread waits for its answer; `close` comes after."""
+        self._process.kill()
 
     def close(self) -> None:
         """End the template; what was forked from it ends with it."""
@@ -86,19 +99,33 @@ class Template:
         self._process.wait()
         self._log.close()
 
+    def _end(self) -> str:
+        """How it ended, and the end of its log."""
+        code = self._process.wait()
+        how = f"gave no answer in {self._limit_s:g} s" if self._hung else how_it_ended(code)
+        return f"{how}: {log_tail(self._log)}".removesuffix(": ")
+
     def _exit_code(self, pid: int, *, wait: bool) -> int | None:
         """As of `Popen.poll` and `wait`. A process does not outlive its template."""
         answer = self._ask({"do": "wait", "pid": pid, "options": 0 if wait else os.WNOHANG}, [])
         return -int(signal.SIGKILL) if answer is None else answer["code"]
 
     def _ask(self, message: Mapping[str, Any], files: Sequence[int]) -> Any:
-        """What the template answers; None if it has ended."""
+        """What the template answers; None if it has ended, or was ended as it did not answer."""
         with self._lock:
             try:
                 socket.send_fds(self._socket, [json.dumps(message).encode()], files)
                 answer = self._socket.recv(_MESSAGE_BYTES)
             except (BrokenPipeError, ConnectionResetError):
                 return None
+            except TimeoutError:
+                self._process.kill()
+                self._hung = True
+                return None
+            except BaseException:
+                # Its answer would be taken for that to the next question.
+                self._process.kill()
+                raise
         return json.loads(answer) if answer else None
 
 
@@ -129,6 +156,7 @@ def serve_forks(socket_number: int, main: Callable[[], None]) -> None:
     # Objects of the template are not to be visited, and thereby copied, in each process.
     gc.collect()
     gc.freeze()
+    os.environ.update(child_environment({}))
     with socket.socket(fileno=socket_number) as parent:
         while True:
             received, files, _, _ = socket.recv_fds(parent, _MESSAGE_BYTES, 3)

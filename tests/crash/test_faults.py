@@ -6,20 +6,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from crashing import CONFIG, Killed, check_like_undisturbed, damaged, facts, killed_at
+from crashing import SMALL, Killed, check_like_undisturbed, damaged, facts, killed_at
 
 from quantbench.core.results import Artifact, Timing
-
-# One export, one calibration, two schemes, one shape: enough to see what a fault does.
-SMALL: dict[str, Any] = CONFIG | {
-    "batch_sizes": [1],
-    "framework_args": {"opset": 13},
-    "benchmarked": {"quantization_approach": ["dynamic", "static"]},
-}
 
 # Events that may be the last of a run, in their order: one of each kind, in each kind of process.
 BEFORE_EVALUATION = (

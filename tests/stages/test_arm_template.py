@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from quantbench.core.errors import QuantbenchError
 from quantbench.protocols import SessionOptions
 from quantbench.stages import arm_processes
 from quantbench.stages.arm_processes import ArmFailedError, ArmSpec, ArmStarter, Conditions
-from quantbench.template import IS_SUPPORTED
+from quantbench.template import IS_SUPPORTED, Template
 from tiny_models import AUTO_CLASS, Models
 
 pytestmark = pytest.mark.skipif(not IS_SUPPORTED, reason="forks are used on Linux only")
@@ -106,3 +109,31 @@ def test_what_was_forked_ends_with_its_template(arm: ArmSpec, conditions: Condit
         with pytest.raises(ArmFailedError, match="was killed by SIGKILL"):
             running.block("original")
         running.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("time.sleep(1000)", "gave no answer in 0.5 s: looking for the library"),
+        ("os.kill(os.getpid(), 9)", "was killed by SIGKILL (out of memory?): looking for"),
+        ("sys.exit(3)", "ended with 3: looking for the library"),
+    ],
+)
+def test_a_template_that_does_not_come_up_is_told(
+    fault: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        "import os, sys, time",
+        "print('looking for the library', flush=True)",
+        fault,
+    ]
+    (tmp_path / "slow_template.py").write_text("\n".join(lines))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    template = Template("slow_template", [], {}, answer_limit_s=0.5)
+    with contextlib.closing(template), tempfile.TemporaryFile() as log:
+        while template._log.seek(0, os.SEEK_END) == 0:  # until it has begun
+            time.sleep(0.01)
+        with pytest.raises(QuantbenchError) as caught:
+            template.fork("", {}, log)
+    assert f"the process to fork from {reason}" in str(caught.value)
+    assert template._process.returncode is not None

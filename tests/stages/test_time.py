@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from onnx_files import one_matmul
 from quantbench.core.config import TimeBenchmarkArgs
 from quantbench.core.plan import Cell
 from quantbench.core.results import Timing, TimingFailed
@@ -26,22 +27,7 @@ CELL = Cell(batch_size=1, input_length=None)
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with one MatMul: [1, 64] float32 in and out."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    weight = numpy_helper.from_array(np.eye(64, dtype=np.float32), "w")
-    shape = [1, 64]
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "one",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
-        [weight],
-    )
-    path = tmp_path_factory.mktemp("model") / "model.onnx"
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(made, path)
-    return path
+    return one_matmul(tmp_path_factory.mktemp("model") / "model.onnx")
 
 
 @pytest.fixture(autouse=True)

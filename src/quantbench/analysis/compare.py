@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from quantbench.analysis import accuracy, timing
+from collections.abc import Sequence
+
+from quantbench.analysis import accuracy, quiet, timing
 from quantbench.analysis.consistent import check_consistent
 from quantbench.analysis.facts import Facts
 from quantbench.analysis.failures import failures, failures_of_others
@@ -22,12 +24,14 @@ from quantbench.core.specs import TaskSpec
 from quantbench.core.summary import (
     ArmSummary,
     CellSummary,
+    Load,
     Noise,
     Ratio,
     RowSummary,
     Status,
     SweepSummary,
 )
+from quantbench.core.threads import too_many_threads
 
 SAME = Ratio(value=1.0, low=1.0, high=1.0, shared=True)
 THE_REFERENCE = "the reference"
@@ -54,9 +58,11 @@ def summarize(result: SweepResult, task: TaskSpec) -> SweepSummary:
     metrics = [task.metric(name) for name in names]
     arms = {found.arm.id: found for found in result.arms}
     facts = Facts(result, plan, metrics, arms)
+    loads = _loads(facts)
     return SweepSummary(
         method_version=stats.METHOD_VERSION,
         measured=True,
+        scenario=result.config.time_benchmark_args.scenario,
         primary_metric=names[0],
         metric_names=tuple(names),
         cells=plan.cells,
@@ -69,7 +75,9 @@ def summarize(result: SweepResult, task: TaskSpec) -> SweepSummary:
             if arm.role == "reference" and facts.resolve(arm.id) != ORIGINAL_ID
         ),
         noise=_noise(facts),
+        loads=loads,
         inert=plan.inert,
+        warnings=_warnings_for_all(facts, loads),
     )
 
 
@@ -79,6 +87,37 @@ def _warnings(facts: Facts, arm_id: str | None) -> tuple[str, ...]:
         return ()
     found = saturation(facts.plan.arm(arm_id), facts.environment.cpu.flags)
     return () if found is None else (found,)
+
+
+def _warnings_for_all(facts: Facts, loads: Sequence[Load]) -> tuple[str, ...]:
+    """What the times of all rows may suffer from."""
+    found = [quiet.not_quiet(loads), _two_states(facts)]
+    if facts.environment is not None:
+        found.append(too_many_threads(facts.environment.num_threads, facts.environment.cpu))
+    return tuple(warning for warning in found if warning is not None)
+
+
+def _two_states(facts: Facts) -> str | None:
+    """The cells in which the blocks of an arm were in two states."""
+    found = {
+        cell.name: sum(timing.latency(item).is_bimodal for item in facts.timings_of_all(cell))
+        for cell in facts.plan.cells
+    }
+    named = [f"{name}: {count} of the models" for name, count in found.items() if count]
+    if not named:
+        return None
+    return (
+        f"times have two states, a fast and a slow one ({'; '.join(named)}): the milliseconds may "
+        "be those of neither; compare by the ratios and their intervals"
+    )
+
+
+def _loads(facts: Facts) -> tuple[Load, ...]:
+    found = (
+        quiet.load(cell, [block for item in facts.timings_of_all(cell) for block in item.blocks])
+        for cell in facts.plan.cells
+    )
+    return tuple(load for load in found if load is not None)
 
 
 def _rows(facts: Facts) -> tuple[RowSummary, ...]:
@@ -142,6 +181,9 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
         agreement=accuracy.agreement(original, optimized) if original and optimized else None,
         cells=cells,
         speedup=SAME if same else timing.overall([c.speedup for c in cells if c.speedup]),
+        quantization_speedup=timing.overall(
+            [c.quantization_speedup for c in cells if c.quantization_speedup]
+        ),
         num_bytes=artifact.num_bytes if artifact else None,
         opset=artifact.opset if artifact else None,
         nodes=artifact.nodes if artifact else {},
@@ -182,6 +224,7 @@ def _cell(facts: Facts, arm_id: str, reference_id: str | None, cell: Cell) -> Ce
             facts.ratio(ORIGINAL_ID, reference_id, cell, found) if reference_id else None
         ),
         half_width=half_width,
+        peak_rss_bytes=timing.peak_rss_bytes(found) if isinstance(found, Timing) else None,
         unresolved=bool(ratios) and (half_width is None or half_width > precision),
         missing=_missing(found, original, facts.original_name),
     )

@@ -58,6 +58,15 @@ class Facts:
         found = self._arms.get(self.resolve(arm_id))
         return tuple(item for item in (found.timings if found else ()) if item.cell == cell)
 
+    def timings_of_all(self, cell: Cell) -> list[Timing]:
+        """The times of all arms in that cell, of all sessions."""
+        return [
+            item
+            for found in self._arms.values()
+            for item in found.timings
+            if isinstance(item, Timing) and item.cell == cell
+        ]
+
     def timing(
         self, arm_id: str, cell: Cell, beside: Timing | TimingFailed | None = None
     ) -> Timing | TimingFailed | None:

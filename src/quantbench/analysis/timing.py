@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from statistics import median
 
 from quantbench.core import stats
+from quantbench.core.modes import modes
 from quantbench.core.plan import Cell
 from quantbench.core.results import Timing
-from quantbench.core.summary import Latency, Noise, Ratio
+from quantbench.core.summary import Latency, LatencyMode, Noise, Ratio
 
 # The session is invalid when two copies of one file differ by more than this for certain.
 INVALID_MARGIN = 0.01
@@ -18,6 +19,7 @@ def latency(timing: Timing) -> Latency:
     """Absolute times of one arm in one cell, over all its blocks."""
     samples = [sample for block in timing.blocks for sample in block.samples_ns]
     seconds = sum(samples) / 1e9
+    medians = [median(block.samples_ns) for block in timing.blocks if block.samples_ns]
     return Latency(
         mean_ms=seconds * 1e3 / len(samples),
         p50_ms=median(samples) / 1e6,
@@ -27,7 +29,16 @@ def latency(timing: Timing) -> Latency:
         num_forwards=len(samples),
         throughput_per_s=timing.cell.batch_size * len(samples) / seconds,
         forwards_per_s=len(samples) / seconds,
+        modes=tuple(
+            LatencyMode(median_ms=mode.median / 1e6, share=mode.share) for mode in modes(medians)
+        ),
     )
+
+
+def peak_rss_bytes(timing: Timing) -> int | None:
+    """The largest resident memory of the arm's processes; None where no system told."""
+    known = (process.peak_rss_bytes for process in timing.processes)
+    return max((item for item in known if item is not None), default=None)
 
 
 def ratio(slow: Mapping[stats.Round, float], fast: Mapping[stats.Round, float]) -> Ratio | None:

@@ -25,10 +25,10 @@ def print_plan(path: Path, as_json: bool) -> int:
     from quantbench.store import default_store
 
     config, _ = read_config_file(path)
-    flags = environment.read_cpu().flags
+    cpu = environment.read_cpu()
     if config.backend == LOCAL:
         wanted = config.backend_args.get("supported_instructions")
-        environment.check_instructions(None if wanted is None else str(wanted), flags)
+        environment.check_instructions(None if wanted is None else str(wanted), cpu.flags)
     plan = make_plan(config, registry.task(config.task).spec)
     found = forecast(plan, config, default_store())
     if as_json:
@@ -37,7 +37,7 @@ def print_plan(path: Path, as_json: bool) -> int:
         return EXIT_OK
     from quantbench.reports.plan import print_plan_table
 
-    print_plan_table(plan, config, found, flags, sys.stdout)
+    print_plan_table(plan, config, found, cpu, sys.stdout)
     return EXIT_OK
 
 

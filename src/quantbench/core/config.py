@@ -95,8 +95,12 @@ class FrameworkArgs(Frozen):
     )
 
 
+# What a user waits for: the answer to one query, or a heap of samples. MLPerf Inference's terms.
+Scenario = Literal["single-stream", "offline"]
+
+
 class TimeBenchmarkArgs(Frozen):
-    """How long and how exactly to time."""
+    """How long and how exactly to time, and which of the times count."""
 
     duration: Annotated[float, Field(gt=0, le=MAX_DURATION_S)] = Field(
         15.0, description="Run for up to this many seconds per arm and cell."
@@ -104,6 +108,14 @@ class TimeBenchmarkArgs(Frozen):
     warmup_runs: PositiveInt = Field(5, description="Least number of forwards before timing.")
     precision: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.03, description="Relative half-width of the speed-up's interval at which timing may stop."
+    )
+    scenario: Scenario = Field(
+        "single-stream",
+        description=(
+            "What the card's times tell, in MLPerf Inference's terms. single-stream: latency, one "
+            "query of batch_sizes samples after the other (ms, p90). offline: samples per second, "
+            "batch after batch. The same is measured for both."
+        ),
     )
 
 

@@ -104,6 +104,12 @@ class Cell(Frozen):
         length = "" if self.input_length is None else f"-l{self.input_length}"
         return f"b{self.batch_size}{length}"
 
+    @property
+    def name(self) -> str:
+        """For example `batch size 4, input length 128`."""
+        length = "" if self.input_length is None else f", input length {self.input_length}"
+        return f"batch size {self.batch_size}{length}"
+
 
 class Plan(Frozen):
     """Rows, and the distinct work that they share.

@@ -106,17 +106,26 @@ class Block(Frozen):
     """One arm's turn in one round: raw times and what could have disturbed them.
 
     `process_set` counts the sets of fresh processes of a session, `round` the rounds of the
-    session. `position` is the place in the round (0 = first), `steal_ticks` the machine's stolen
-    time in clock ticks, `involuntary_switches` those of the arm's process; None where unreadable.
+    session, `position` is the place in the round (0 = first). What follows is of the processors
+    that the arm may use, and None where the system does not tell or an earlier version did not ask:
+    `processor_ticks` is all of their time, `busy_ticks` what of it anyone computed in, `own_ticks`
+    what of that the arm did, `steal_ticks` what the hypervisor gave to others, in clock ticks.
+    `involuntary_switches` are those of the arm's process; `thermal_throttles` counts how often the
+    processors slowed down for heat, `quota_throttles` how often the container's quota stopped them.
     """
 
     process_set: int = 0
     round: int
     position: int
     samples_ns: tuple[int, ...]
+    processor_ticks: int | None = None
+    busy_ticks: int | None = None
+    own_ticks: float | None = None
     steal_ticks: int | None = None
     involuntary_switches: int | None = None
     frequency_mhz: float | None = None
+    thermal_throttles: int | None = None
+    quota_throttles: int | None = None
 
 
 class ArmProcess(Frozen):

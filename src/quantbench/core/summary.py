@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from quantbench.core.config import Scenario
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Cell
 from quantbench.core.quantization import Inert
@@ -62,9 +63,17 @@ class MetricSummary(Frozen):
     effective_samples: float | None = None
 
 
+class LatencyMode(Frozen):
+    """A state that blocks were in (`core.modes`): the median of theirs, and their share."""
+
+    median_ms: float
+    share: float
+
+
 class Latency(Frozen):
     """Times of one arm in one cell. A percentile is None with too few samples for it.
 
+    `modes` are the states that the blocks were in, fast first; empty where there are no blocks.
     `throughput_per_s` counts samples, `forwards_per_s` forward passes, per measured second.
     """
 
@@ -76,10 +85,18 @@ class Latency(Frozen):
     num_forwards: int | None
     throughput_per_s: float
     forwards_per_s: float
+    modes: tuple[LatencyMode, ...] = ()
+
+    @property
+    def is_bimodal(self) -> bool:
+        """Whether its blocks were in two states: then the median is that of neither."""
+        return len(self.modes) > 1
 
 
 class CellSummary(Frozen):
     """One arm in one cell beside the original and its reference.
+
+    `peak_rss_bytes` is the largest resident memory of the arm's processes.
 
     `speedup` = original / arm, `quantization_speedup` = reference / arm, `runtime_speedup` =
     original / reference. `half_width` is the wider one of the first two's relative half-widths,
@@ -97,6 +114,7 @@ class CellSummary(Frozen):
     runtime_speedup: Ratio | None = None
     half_width: float | None = None
     unresolved: bool = False
+    peak_rss_bytes: int | None = None
     missing: str | None = None
 
 
@@ -117,7 +135,8 @@ class Failure(Frozen):
 class ArmSummary(Frozen):
     """One distinct model file: what it is, how right and how fast.
 
-    `speedup` is the geometric mean over cells; its bounds are the geometric means of the cells'
+    `speedup` is the geometric mean over cells, `quantization_speedup` that of the step from the
+    reference to this arm alone; their bounds are the geometric means of the cells'
     bounds, which is never too narrow, however the cells' errors go together.
     """
 
@@ -126,6 +145,7 @@ class ArmSummary(Frozen):
     agreement: float | None = None
     cells: tuple[CellSummary, ...] = ()
     speedup: Ratio | None = None
+    quantization_speedup: Ratio | None = None
     num_bytes: int | None = None
     opset: int | None = None
     nodes: dict[str, NodeCounts] = Field(default_factory=dict)
@@ -177,16 +197,41 @@ class Noise(Frozen):
     invalid: bool
 
 
+class Load(Frozen):
+    """What disturbed the timing of one cell, over the blocks of all of its arms.
+
+    `others` is the share of the processors' time that other processes took, `stolen` that of the
+    hypervisor; `disturbed_blocks` the share of the blocks in which both took much of it
+    (`analysis.quiet`). `switches_per_forward` counts how often an arm lost its processor,
+    `thermal_throttles` and `quota_throttles` how often heat or the container's quota held it up.
+    `quiet` is the verdict; None, as anything else, where the system does not tell.
+    """
+
+    cell: Cell
+    others: float | None
+    stolen: float | None
+    disturbed_blocks: float | None
+    switches_per_forward: float | None
+    lowest_mhz: float | None
+    highest_mhz: float | None
+    thermal_throttles: int | None
+    quota_throttles: int | None
+    quiet: bool | None
+
+
 class SweepSummary(Frozen):
     """Everything derived from one sweep.
 
     `original_name` says what drops and speed-ups are over: PyTorch eager, or the given ONNX file.
     `references` are those that are not the original itself. `measured` is False for an imported
     card, which has means without intervals. `inert` holds what changes nothing in any row.
+    `scenario` says which of the times count, `warnings` are clauses on what all of them suffer
+    from.
     """
 
     method_version: str
     measured: bool
+    scenario: Scenario = "single-stream"
     original_name: str
     primary_metric: str
     metric_names: tuple[str, ...]
@@ -195,7 +240,9 @@ class SweepSummary(Frozen):
     original: ArmSummary | None = None
     references: tuple[ArmSummary, ...] = ()
     noise: tuple[Noise, ...] = ()
+    loads: tuple[Load, ...] = ()
     inert: tuple[Inert, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def invalid_session(self) -> bool:

@@ -53,7 +53,7 @@ def render_card(result: SweepResult, summary: SweepSummary, task: TaskSpec) -> s
         ]
     blocks += [
         "# Environment",
-        card_reproduce.environment(result),
+        card_reproduce.environment(result, summary),
         *(["## Cost of this sweep", card_reproduce.cost(result)] if result.spent else []),
         "# How to reproduce",
         card_reproduce.reproduce(result.config, imported=not summary.measured),

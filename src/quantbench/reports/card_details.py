@@ -16,7 +16,6 @@ from quantbench.reports.inert import group_inert, group_warnings, row_list
 from quantbench.reports.markdown import code, details, table, text
 from quantbench.reports.wording import (
     NOTHING,
-    cell_name,
     configuration,
     megabytes,
     number,
@@ -62,7 +61,7 @@ def noise_floor(summary: SweepSummary) -> str:
         return (
             "No second copy of the reference was timed: how equal equal files measure is not known."
         )
-    body = [[cell_name(noise.cell), ratio(noise.ratio), _valid(noise)] for noise in summary.noise]
+    body = [[noise.cell.name, ratio(noise.ratio), _valid(noise)] for noise in summary.noise]
     return (
         "A second copy of ONNX Runtime fp32 was timed as if it were a configuration. Its time over "
         "the first copy's should be 1; differences of this size between rows mean nothing.\n\n"
@@ -91,7 +90,9 @@ def method(summary: SweepSummary) -> str:
         "rounds of the blocks' medians relative to the reference; its interval is Student's t over "
         "the sets, widened for having looked several times whether it was narrow enough to stop.",
         "* A percentile is printed only where there are enough forwards for it: 64 for p90, 130 "
-        "for p95, 662 for p99.",
+        "for p95, 662 for p99. States are counted in the medians of blocks: two where at least a "
+        "fifth of them is at least 10 % slower than the rest, with nothing in between. Ratios hold "
+        "all the same, as they are of blocks that ran at the same time; milliseconds do not.",
         "* The recommendation was chosen on the same samples that its drop is reported on; the "
         "more rows are compared, the more its drop flatters.",
         f"* Version of the timing statistics: {code(summary.method_version)}.",
@@ -103,11 +104,17 @@ def latency_tables(summary: SweepSummary) -> str:
     """Percentiles of every distinct arm in every cell, folded."""
     blocks = []
     head = ["", "p50, ms", "p90, ms", "p95, ms", "p99, ms", "forwards/s", "forwards timed"]
+    head += ["states", "peak memory, MB"]
     rows = [(f"row {row.number}", row.arm) for row in summary.distinct_rows]
     for place, cell in enumerate(summary.cells):
         arms = [(summary.original_name, summary.original), *_named(summary), *rows]
-        body = [[name, *_latency(_at(arm, place))] for name, arm in arms if _at(arm, place)]
-        blocks.append(details(cell_name(cell).capitalize(), table(head, body)))
+        cells = [(name, arm.cells[place]) for name, arm in arms if arm and place < len(arm.cells)]
+        body = [
+            [name, *_latency(found.optimized), megabytes(found.peak_rss_bytes)]
+            for name, found in cells
+            if found.optimized is not None
+        ]
+        blocks.append(details(cell.name.capitalize(), table(head, body)))
     return "\n\n".join(blocks)
 
 
@@ -117,16 +124,16 @@ def _named(summary: SweepSummary) -> list[tuple[str, ArmSummary | None]]:
     return [(f"fp32 {arm.id.rsplit('float32-', 1)[-1]}", arm) for arm in summary.references]
 
 
-def _at(arm: ArmSummary | None, place: int) -> Latency | None:
-    return arm.cells[place].optimized if arm and place < len(arm.cells) else None
-
-
-def _latency(latency: Latency | None) -> list[str]:
-    if latency is None:
-        return [NOTHING] * 6
+def _latency(latency: Latency) -> list[str]:
     percentiles = (latency.p50_ms, latency.p90_ms, latency.p95_ms, latency.p99_ms)
     forwards = NOTHING if latency.num_forwards is None else f"{latency.num_forwards:,}"
-    return [*map(number, percentiles), number(latency.forwards_per_s), forwards]
+    states = ", ".join(f"{number(mode.median_ms)} ms ({mode.share:.0%})" for mode in latency.modes)
+    return [
+        *map(number, percentiles),
+        number(latency.forwards_per_s),
+        forwards,
+        f"**2**: {states}" if latency.is_bimodal else str(len(latency.modes)),
+    ]
 
 
 def _did(name: str, arm: ArmSummary, summary: SweepSummary) -> list[str]:
@@ -230,7 +237,7 @@ def _warnings(summary: SweepSummary) -> list[str]:
 
 
 def _failure(failure: Failure) -> str:
-    where = f" at {cell_name(failure.cell)}" if failure.cell else ""
+    where = f" at {failure.cell.name}" if failure.cell else ""
     error = " ".join(failure.error.split())
     if len(error) > _LONGEST_ERROR:
         error = f"{error[:_LONGEST_ERROR]} …"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import yaml
 
+from quantbench.analysis.quiet import DISTURBED_BLOCK, DISTURBED_LIMIT, OTHERS_LIMIT
 from quantbench.core.config import SweepConfig
 from quantbench.core.results import Environment, Subject, SweepResult, Timing
+from quantbench.core.summary import Load, SweepSummary
 from quantbench.reports.markdown import code, details, fence, table, text
-from quantbench.reports.wording import NOTHING, number, plural, sentence
+from quantbench.reports.wording import NOTHING, number, plural, sentence, share
 
 # The processor flags that decide which integer kernels run.
 _TELLING_FLAGS = (
@@ -22,8 +26,8 @@ _TELLING_FLAGS = (
 )
 
 
-def environment(result: SweepResult) -> str:
-    """Processor, memory, versions, and the digests of model and data."""
+def environment(result: SweepResult, summary: SweepSummary) -> str:
+    """Processor, memory, versions, the digests of model and data, and how quiet it was."""
     lines: list[str] = []
     if result.environment is None:
         lines.append("* The environment was not recorded.")
@@ -35,7 +39,51 @@ def environment(result: SweepResult) -> str:
     if result.environment is not None and result.environment.cpu.flags:
         flags = text(" ".join(result.environment.cpu.flags))
         blocks.append(details("All processor flags", flags))
+    if summary.loads:
+        blocks.append(_quiet(summary.loads))
     return "\n\n".join(blocks)
+
+
+def _quiet(loads: Sequence[Load]) -> str:
+    """What disturbed the timing of each shape."""
+    head = [
+        "shape",
+        "others",
+        "steal",
+        "disturbed blocks",
+        "lost its processor, per forward",
+        "MHz",
+        "throttled: heat, quota",
+        "quiet",
+    ]
+    body = [
+        [
+            item.cell.name,
+            *map(share, (item.others, item.stolen, item.disturbed_blocks)),
+            number(item.switches_per_forward),
+            _frequencies(item),
+            f"{_count(item.thermal_throttles)}, {_count(item.quota_throttles)}",
+            {True: "yes", False: "**no**", None: "not known"}[item.quiet],
+        ]
+        for item in loads
+    ]
+    return (
+        "How quiet the machine was while each shape was timed: the shares of the time of the "
+        "processors in use that other processes and the hypervisor took, and of blocks in which "
+        f"they took more than {DISTURBED_BLOCK:.0%}. Quiet is at most {OTHERS_LIMIT:.0%} for "
+        f"others, at most {DISTURBED_LIMIT:.0%} of the blocks, and no throttling.\n\n"
+        + table(head, body)
+    )
+
+
+def _frequencies(item: Load) -> str:
+    if item.lowest_mhz is None or item.highest_mhz is None:
+        return NOTHING
+    return f"{number(item.lowest_mhz, 0)} to {number(item.highest_mhz, 0)}"
+
+
+def _count(value: int | None) -> str:
+    return NOTHING if value is None else f"{value:,}"
 
 
 def cost(result: SweepResult) -> str:

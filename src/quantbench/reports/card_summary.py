@@ -6,12 +6,11 @@ from quantbench.analysis.names import reference_name
 from quantbench.analysis.points import accuracy_speed_points
 from quantbench.analysis.recommend import Recommendation
 from quantbench.core.results import SweepResult
-from quantbench.core.summary import ArmSummary, SweepSummary
+from quantbench.core.summary import ArmSummary, CellSummary, Ratio, SweepSummary
 from quantbench.reports import paths
 from quantbench.reports.markdown import code, picture, table, text
 from quantbench.reports.wording import (
     NOTHING,
-    cell_name,
     configuration,
     drop,
     megabytes,
@@ -85,6 +84,7 @@ def _tested(result: SweepResult, summary: SweepSummary) -> str:
 
 def _advice(summary: SweepSummary, recommendation: Recommendation) -> str:
     lines = [f"**Caution**: {text(caution)}" for caution in recommendation.cautions]
+    lines += [f"**Warning**: {sentence(text(warning))}" for warning in summary.warnings]
     lines.append(f"**Recommended: {_choice(summary, recommendation)}")
     arm = _chosen(summary, recommendation)
     if arm is not None and arm.speedup is not None and not arm.speedup.shared:
@@ -154,29 +154,64 @@ def _steps(summary: SweepSummary, recommendation: Recommendation) -> list[str]:
         reference_id = reference.id if reference else row.reference_id or ""
         steps.append((reference_name(summary.original_name, reference_id), reference))
     steps.append((name, row.arm))
-    first = cell_name(summary.cells[0])
-    head = ["", "p50, ms", "speedup [95 %]"]
+    place = _telling_shape(summary, row.arm)
+    is_offline = summary.scenario == "offline"
+    head = ["", "samples/s" if is_offline else "p50, ms", "this step [95 %]", "speedup [95 %]"]
     if len(summary.cells) > 1:
-        head.append("all shapes")
-    head += [*map(text, summary.metric_names), "same answers", "file, MB"]
-    body = [_step(label, arm, summary, len(head)) for label, arm in steps]
-    return [f"What each step gave, at {first}:", table(head, body)]
+        head += ["this step, all shapes", "speedup, all shapes"]
+    head += [*map(text, summary.metric_names), "same answers", "file, MB", "memory, MB"]
+    body = [_step(label, arm, summary, place, len(head)) for label, arm in steps]
+    most = ", where the last one has most samples/s" if is_offline and place else ""
+    return [
+        f"What each step gave, at {summary.cells[place].name}{most}. *This step* is over the line "
+        f"above, *speedup* over {summary.original_name}:",
+        table(head, body),
+    ]
 
 
-def _step(label: str, arm: ArmSummary | None, summary: SweepSummary, width: int) -> list[str]:
+def _telling_shape(summary: SweepSummary, arm: ArmSummary | None) -> int:
+    """The place of the first shape; offline, of that with the highest throughput."""
+    if summary.scenario != "offline" or arm is None:
+        return 0
+    found = [cell.optimized.throughput_per_s if cell.optimized else 0.0 for cell in arm.cells]
+    return found.index(max(found))
+
+
+def _step(
+    label: str, arm: ArmSummary | None, summary: SweepSummary, place: int, width: int
+) -> list[str]:
+    """A line of the steps: the first is 1, the second is over it, the third over the second."""
     if arm is None:
         return [label, *[NOTHING] * (width - 1)]
-    cell = arm.cells[0] if arm.cells else None
+    cell = arm.cells[place] if place < len(arm.cells) else None
     latency = cell.optimized if cell else None
-    is_original = cell is not None and cell.speedup is not None and cell.speedup.shared
-    cells = [label, number(latency.p50_ms if latency else None)]
-    cells.append("1" if is_original else speedup(cell))
-    if len(summary.cells) > 1:
-        cells.append("1" if is_original else overall_speedup(arm))
+    is_first = arm is summary.original
+    # A reference is its own reference: what it gave is over the original.
+    is_second = any(arm is reference for reference in summary.references)
+    cells = [label]
+    if summary.scenario == "offline":
+        cells.append(number(latency.throughput_per_s if latency else None))
+    else:
+        cells.append(number(latency.p50_ms if latency else None))
+    if is_first:
+        cells += ["1", "1"]
+    else:
+        cells += [ratio(_gained(cell, is_second)), speedup(cell)]
+    if len(summary.cells) > 1 and is_first:
+        cells += ["1", "1"]
+    elif len(summary.cells) > 1:
+        cells += [ratio(_gained(arm, is_second)), overall_speedup(arm)]
     values = {metric.name: metric.optimized for metric in arm.metrics}
     cells += [number(values.get(name), 3) for name in summary.metric_names]
     cells.append(NOTHING if arm.agreement is None else f"{arm.agreement:.1%}")
-    return [*cells, megabytes(arm.num_bytes)]
+    return [*cells, megabytes(arm.num_bytes), megabytes(cell.peak_rss_bytes if cell else None)]
+
+
+def _gained(found: CellSummary | ArmSummary | None, is_second: bool) -> Ratio | None:
+    """What a step gave over the one before."""
+    if found is None:
+        return None
+    return found.speedup if is_second else found.quantization_speedup
 
 
 def _round(count: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from quantbench.core.config import Scenario
 from quantbench.core.plan import Cell
 from quantbench.core.results import SweepResult
 from quantbench.core.specs import TaskSpec
@@ -19,6 +20,14 @@ from quantbench.reports.wording import (
     sentence,
     speedup,
 )
+
+# What the times are to tell; the terms are those of MLPerf Inference, which reports p90 latency in
+# the one and samples per second in the other.
+_SCENARIOS: dict[Scenario, str] = {
+    "single-stream": "The scenario is single-stream: one query after the other, so what counts is "
+    "latency; a query is a batch. p90 needs 64 forwards.",
+    "offline": "The scenario is offline: batch after batch, so what counts is throughput.",
+}
 
 
 def non_time(summary: SweepSummary) -> str:
@@ -53,7 +62,7 @@ def time_intro(result: SweepResult, summary: SweepSummary, task: TaskSpec) -> st
         f"Time benchmarks were run for up to {args.duration:g} seconds per config, or until every "
         f"ratio to the reference was known to ±{args.precision:.0%}. *Original* is "
         f"{summary.original_name}; "
-        "throughput is samples per measured second."
+        f"throughput is samples per measured second. {_SCENARIOS[summary.scenario]}"
     ]
     if any(_lacks_interval(cell) for row in summary.rows if row.arm for cell in row.arm.cells):
         lines.append("A speed-up without brackets has too few process sets for an interval.")
@@ -92,10 +101,16 @@ def _time_table(summary: SweepSummary, place: int) -> str:
         ]
 
     gap = _Column("", lambda _: SEPARATOR)
-    columns = [gap, *pair("latency_mean", "ms", lambda latency: latency.mean_ms)]
-    if summary.measured:
-        columns += pair("p50", "ms", lambda latency: latency.p50_ms)
-    columns += [gap, *pair("throughput", "samples/s", lambda latency: latency.throughput_per_s)]
+    mean = pair("latency_mean", "ms", lambda latency: latency.mean_ms)
+    throughput = pair("throughput", "samples/s", lambda latency: latency.throughput_per_s)
+    if not summary.measured:
+        columns = [gap, *mean, gap, *throughput]
+    elif summary.scenario == "offline":
+        columns = [gap, *throughput, gap, *mean]
+    else:
+        p50 = pair("p50", "ms", lambda latency: latency.p50_ms)
+        p90 = pair("p90", "ms", lambda latency: latency.p90_ms)
+        columns = [gap, *mean, *p50, *p90, gap, *throughput]
     if summary.measured:
         columns += [
             gap,

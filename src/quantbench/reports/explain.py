@@ -11,7 +11,7 @@ from rich.table import Table
 from quantbench.analysis.explain import Why
 from quantbench.analysis.explain_facts import sqnr_db
 from quantbench.core.printable import printable
-from quantbench.reports.wording import NOTHING, cell_name, number
+from quantbench.reports.wording import NOTHING, number
 
 _MOST_ROWS = 12
 # Where nobody looks at a screen, lines are as long as they are.
@@ -119,7 +119,7 @@ def profile_line(found: Why) -> str:
     """What was profiled, and how."""
     profile = found.explanation.profile
     return (
-        f"Time per forward by operator, ONNX Runtime's own profile at {cell_name(profile.cell)}, "
+        f"Time per forward by operator, ONNX Runtime's own profile at {profile.cell.name}, "
         f"optimization level {found.explanation.optimization_level}, {profile.num_threads} "
         f"threads, {profile.num_forwards} forwards of each model in {profile.num_blocks} "
         f"alternating blocks; without profiling a forward takes "

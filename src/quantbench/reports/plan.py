@@ -12,11 +12,13 @@ from quantbench.core.config import SweepConfig
 from quantbench.core.forecast import Forecast
 from quantbench.core.instructions import saturation
 from quantbench.core.plan import Plan, naive_evaluations
+from quantbench.core.results import CpuInfo
+from quantbench.core.threads import too_many_threads
 from quantbench.reports.inert import group_inert, group_warnings, row_list
 
 
 def print_plan_table(
-    plan: Plan, config: SweepConfig, found: Forecast, flags: tuple[str, ...], stream: TextIO
+    plan: Plan, config: SweepConfig, found: Forecast, cpu: CpuInfo, stream: TextIO
 ) -> None:
     """Print the rows of a plan and the work behind them.
 
@@ -24,7 +26,7 @@ def print_plan_table(
         plan: of the config.
         config: what was asked for.
         found: what the work takes.
-        flags: those of the processor that it would run on.
+        cpu: the processor that it would run on.
         stream: where to print.
     """
     console = Console(file=stream, highlight=False)
@@ -49,7 +51,7 @@ def print_plan_table(
         table.add_row(str(row.number), *values, what)
     console.print(table)
     _print_inert(console, plan)
-    _print_warnings(console, plan, flags)
+    _print_warnings(console, plan, config, cpu)
     _print_work(console, plan, found)
 
 
@@ -66,14 +68,17 @@ def _print_inert(console: Console, plan: Plan) -> None:
         console.print(f"  {escape(line)}", soft_wrap=True)
 
 
-def _print_warnings(console: Console, plan: Plan, flags: tuple[str, ...]) -> None:
+def _print_warnings(console: Console, plan: Plan, config: SweepConfig, cpu: CpuInfo) -> None:
     arms = [(row.number, plan.arm(row.arm_id)) for row in plan.rows if row.arm_id is not None]
-    warned = ((number, saturation(arm, flags)) for number, arm in arms)
+    warned = ((number, saturation(arm, cpu.flags)) for number, arm in arms)
     noted = group_warnings((number, [found] if found else []) for number, found in warned)
-    if noted:
+    crowded = too_many_threads(config.num_threads or cpu.allowed_cores, cpu)
+    if noted or crowded:
         console.print("\n[bold]Warnings[/bold] (for this processor):")
     for warning, rows in noted.items():
         console.print(f"  {escape(warning)}; {row_list(rows)}", soft_wrap=True)
+    if crowded:
+        console.print(f"  {crowded}; all rows", soft_wrap=True)
 
 
 def _print_work(console: Console, plan: Plan, found: Forecast) -> None:

@@ -30,6 +30,7 @@ _WORDS = frozenset(
     {
         "trial_id",
         "original_name",
+        "scenario",
         "status",
         "shares_with",
         "problem",
@@ -42,6 +43,7 @@ _COUNTS = frozenset(
     {
         "row",
         "num_bytes",
+        "peak_rss_bytes",
         "opset",
         "nodes_quantized",
         "samples_worse",
@@ -50,6 +52,7 @@ _COUNTS = frozenset(
         "batch_size",
         "input_length",
         "num_forwards",
+        "num_modes",
     }
 )
 
@@ -88,13 +91,14 @@ def _row(row: RowSummary, summary: SweepSummary) -> Line:
         "row": row.number,
         "trial_id": row.trial_id,
         "original_name": summary.original_name,
+        "scenario": summary.scenario,
         **{f"parameter.{name}": value for name, value in row.parameters.items()},
         "status": row.status,
         "shares_with": row.shares_with,
         "problem": row.refused or ("; ".join(map(_problem, arm.failures)) if arm else "") or None,
         "inert": "; ".join(f"{item.parameter}={item.value}: {item.reason}" for item in row.inert)
         or None,
-        "warnings": "; ".join(row.warnings) or None,
+        "warnings": "; ".join((*row.warnings, *summary.warnings)) or None,
         "num_bytes": arm.num_bytes if arm else None,
         "opset": arm.opset if arm else None,
         "nodes_quantized": sum(n.quantized for n in arm.nodes.values()) if arm else None,
@@ -136,6 +140,7 @@ def _cell(cell: CellSummary | None) -> Line:
         line |= _latency(name, getattr(cell, name) if cell else None)
     for name in _RATIOS:
         line |= _ratio(name, getattr(cell, name) if cell else None)
+    line["peak_rss_bytes"] = cell.peak_rss_bytes if cell else None
     line["half_width"] = cell.half_width if cell else None
     line["unresolved"] = cell.unresolved if cell else None
     line["missing"] = cell.missing if cell else None
@@ -143,8 +148,9 @@ def _cell(cell: CellSummary | None) -> Line:
 
 
 def _latency(name: str, latency: Latency | None) -> Line:
-    fields = tuple(Latency.model_fields)
-    return {f"{name}.{field}": getattr(latency, field) if latency else None for field in fields}
+    fields = [field for field in Latency.model_fields if field != "modes"]
+    line = {f"{name}.{field}": getattr(latency, field) if latency else None for field in fields}
+    return line | {f"{name}.num_modes": (len(latency.modes) or None) if latency else None}
 
 
 def _ratio(name: str, ratio: Ratio | None) -> Line:

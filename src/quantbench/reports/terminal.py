@@ -48,6 +48,9 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
             f"[bold yellow]Warning[/bold yellow] ({row_list(rows)}): {_plain(warning)}.",
             soft_wrap=True,
         )
+    for warning in summary.warnings:
+        line = f"[bold yellow]Warning:[/bold yellow] {_plain(wording.sentence(warning))}"
+        console.print(line, soft_wrap=True)
     advice = recommend(summary)
     what = {
         "row": f"row {advice.row}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from quantbench.core.config import ONNX_SUFFIX
-from quantbench.core.plan import Cell
 from quantbench.core.summary import ArmSummary, CellSummary, MetricSummary, Ratio, RowSummary
 from quantbench.reports.markdown import code, literal
 
@@ -95,10 +94,9 @@ def megabytes(num_bytes: int | None) -> str:
     return number(num_bytes / 1e6, 1 if num_bytes < 1e8 else 0)
 
 
-def cell_name(cell: Cell) -> str:
-    """For example `batch size 1, input length 32`."""
-    length = "" if cell.input_length is None else f", input length {cell.input_length}"
-    return f"batch size {cell.batch_size}{length}"
+def share(value: float | None) -> str:
+    """A share in percent, with a digit after the point."""
+    return NOTHING if value is None else f"{value:.1%}"
 
 
 def row_name(row: RowSummary) -> str:

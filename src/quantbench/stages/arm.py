@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import math
 import os
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from quantbench.child import Message, serve
 from quantbench.core import stats
 from quantbench.core.errors import QuantbenchError
 from quantbench.protocols import Forward, Session, SessionOptions
+from quantbench.stages import covariates
 
 # Warm-up is over when the medians of two windows agree this well, or as well as their own noise
 # lets one see; at the latest after this many windows.
@@ -56,7 +56,7 @@ class Arm:
                     return self._describe()
                 case unknown:
                     raise ValueError(f"unknown message {unknown!r}")
-        except (QuantbenchError, RuntimeError, ValueError, OSError, MemoryError) as error:
+        except Exception as error:  # ONNX Runtime's exceptions share no other base class.
             return {"error": f"{type(error).__name__}: {error}"}
 
     def _open(self, message: Message) -> Message:
@@ -127,14 +127,13 @@ def run_block(
     """
     for _ in range(discard):
         forward()
-    steal, switches = _steal_ticks(), _involuntary_switches()
+    before = covariates.read()
     samples = _timed(forward, least_forwards, least_seconds)
-    steal_after = _steal_ticks()
+    after = covariates.read()
     return {
         "samples_ns": samples,
-        "steal_ticks": None if steal is None or steal_after is None else steal_after - steal,
-        "involuntary_switches": _involuntary_switches() - switches,
-        "frequency_mhz": _frequency_mhz(),
+        "frequency_mhz": covariates.frequency_mhz(),
+        **covariates.between(before, after),
     }
 
 
@@ -154,22 +153,6 @@ def _timed(forward: Forward, least_forwards: int, least_seconds: float) -> list[
     finally:
         gc.enable()
     return samples
-
-
-def _steal_ticks() -> int | None:
-    stat = Path("/proc/stat")
-    if not stat.exists():
-        return None
-    return int(stat.read_text().split("\n", 1)[0].split()[8])
-
-
-def _involuntary_switches() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-
-
-def _frequency_mhz() -> float | None:
-    path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
-    return float(path.read_text()) / 1000 if path.exists() else None
 
 
 if __name__ == "__main__":

@@ -92,11 +92,12 @@ StartSet = Callable[[Sequence[ArmSpec], Conditions, Callable[[str], None]], Proc
 
 @dataclass
 class ArmProcesses:
-    """Real processes; see `ProcessSet`."""
+    """Real processes; see `ProcessSet`. One that gives no answer in time is killed."""
 
     children: dict[str, Child] = field(default_factory=dict[str, Child])
     warmup_runs: dict[str, int] = field(default_factory=dict[str, int])
     failed: dict[str, ArmFailedError] = field(default_factory=dict[str, ArmFailedError])
+    answer_limit_s: float = ANSWER_LIMIT_SECONDS
 
     def block(self, arm_id: str) -> Message:
         """One block; see `ProcessSet`."""
@@ -117,6 +118,11 @@ class ArmProcesses:
         """End all processes, stopped or not."""
         for child in self.children.values():
             child.close()
+
+    def kill(self) -> None:
+        """End all processes while other threads wait for their answers; `close` comes after."""
+        for child in list(self.children.values()):
+            child.kill()
 
     def open(self, arm: ArmSpec, conditions: Conditions) -> None:
         """Have an arm load its model; afterwards its process is stopped."""
@@ -147,7 +153,7 @@ class ArmProcesses:
         child = self.children[arm_id]
         child.resume()
         try:
-            answer = child.ask(message, ANSWER_LIMIT_SECONDS)
+            answer = child.ask(message, self.answer_limit_s)
         except ChildDiedError as error:
             raise ArmFailedError(str(error), error.log) from error
         child.pause()
@@ -163,6 +169,7 @@ class ArmStarter:
     templates: dict[tuple[str, Path], Template] = field(
         default_factory=dict[tuple[str, Path], Template]
     )
+    answer_limit_s: float = ANSWER_LIMIT_SECONDS
 
     def __call__(
         self, arms: Sequence[ArmSpec], conditions: Conditions, tell: Callable[[str], None]
@@ -177,7 +184,7 @@ class ArmStarter:
             conditions: inputs, affinity, warm-up.
             tell: called with a text for the user.
         """
-        started = ArmProcesses()
+        started = ArmProcesses(answer_limit_s=self.answer_limit_s)
         try:
             # Here and not in the pool: Linux ends a child when the thread that started it ends.
             for arm in arms:
@@ -186,8 +193,7 @@ class ArmStarter:
                 else:
                     started.children[arm.id] = Child(ARM_MODULE, _environment(arm))
             tell(f"starting {len(arms)} arms")
-            with ThreadPoolExecutor(max_workers=max(1, conditions.cores)) as pool:
-                list(pool.map(lambda arm: self._open(started, arm, conditions), arms))
+            self._open_all(started, arms, conditions)
             for number, arm in enumerate(arms, 1):
                 if arm.id not in started.failed:
                     tell(f"warming up {number} of {len(arms)}")
@@ -202,10 +208,23 @@ class ArmStarter:
         for template in self.templates.values():
             template.close()
 
+    def _open_all(
+        self, started: ArmProcesses, arms: Sequence[ArmSpec], conditions: Conditions
+    ) -> None:
+        with ThreadPoolExecutor(max_workers=max(1, conditions.cores)) as pool:
+            try:
+                list(pool.map(lambda arm: self._open(started, arm, conditions), arms))
+            except BaseException:
+                # Its threads wait for models to be loaded: Ctrl-C is not to wait for that.
+                for template in self.templates.values():
+                    template.kill()
+                started.kill()
+                raise
+
     def _prepare(self, arm: ArmSpec) -> None:
         if (arm.framework, arm.path) not in self.templates:
             arguments = [arm.framework, str(arm.path), json.dumps(_options(arm))]
-            template = Template(TEMPLATE_MODULE, arguments, _environment(arm))
+            template = Template(TEMPLATE_MODULE, arguments, _environment(arm), self.answer_limit_s)
             self.templates[arm.framework, arm.path] = template
 
     def _open(self, started: ArmProcesses, arm: ArmSpec, conditions: Conditions) -> None:

@@ -144,7 +144,7 @@ def time_keys(unit: TimeUnit) -> dict[str, str]:
     described = {item.arm.id: _computed(item.arm, item.graph_digest, subject) for item in unit.arms}
     shared = {
         "cell": unit.cell.model_dump(mode="json"),
-        "args": config.time_benchmark_args.model_dump(mode="json"),
+        "args": config.time_benchmark_args.model_dump(mode="json", exclude={"scenario"}),
         "seed": config.seed,
         "num_threads": unit.num_threads,
         "task": _task(config, subject),

@@ -1,0 +1,16 @@
+"""What a number of threads means on a processor."""
+
+from __future__ import annotations
+
+from quantbench.core.results import CpuInfo
+
+
+def too_many_threads(num_threads: int, cpu: CpuInfo) -> str | None:
+    """A warning if threads are more than the cores that may be used; None if they are not."""
+    if num_threads <= cpu.allowed_cores:
+        return None
+    cores = "1 core" if cpu.allowed_cores == 1 else f"{cpu.allowed_cores:,} cores"
+    return (
+        f"{num_threads:,} threads on the {cores} that may be used: threads wait for each other, "
+        f"which is slow and varies (num_threads of up to {cpu.allowed_cores:,} has a core for each)"
+    )
