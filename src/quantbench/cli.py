@@ -21,6 +21,7 @@ examples:
   quantbench card runs/sweep          write the card again from the stored results
   quantbench trace RUN --row 3        what made the numbers of a row
   quantbench inspect model.onnx       the modules of a file, and what is quantized in them
+  quantbench time a.onnx b.onnx       how fast files are beside each other, without a dataset
   quantbench explain RUN --row 3      where its error and its time come from
   quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
   quantbench cache                    what the store has, by stage
@@ -91,6 +92,23 @@ examples:
   quantbench inspect model.onnx
   quantbench inspect onnx/model_quantized.onnx --depth 6
   quantbench inspect model.onnx --json
+"""
+
+_TIME_EPILOG = """\
+Every file is a process of its own, and only one runs at a time: they take turns, in rounds and in
+several sets of fresh processes, so that what the machine does meanwhile hits all alike. A second
+copy of the first file shows how equal equal files measure. Timing ends when all ratios are known to
+--precision, or after --duration seconds for each file.
+
+Inputs are made up: masks are ones, ids small, pixels random. Sizes that the graph leaves open are
+the batch (first) and the length of tokens (second of integers); others have to be given by --shape.
+
+examples:
+  quantbench time model.onnx model_int8.onnx --input-length 64
+  quantbench time vit.onnx vit_int8.onnx --shape pixel_values=1,3,224,224 --duration 60
+  quantbench time onnx/model.onnx --pytorch . --batch-size 4 --threads 1 --json
+
+exit codes: 0 fine, 1 the first file failed, 2 wrong usage, 4 another file failed
 """
 
 _SAVE_EPILOG = """\
@@ -189,6 +207,44 @@ def _parser() -> argparse.ArgumentParser:
         "--metric", metavar="M", help="one metric, or speedup (default: all of them)"
     )
     trace.add_argument("--json", action="store_true", help="print the same as JSON")
+
+    timed = _add(commands, "time", _time, "time ONNX files beside each other, without a dataset")
+    _teach(timed, _TIME_EPILOG)
+    timed.add_argument(
+        "models",
+        type=Path,
+        nargs="+",
+        metavar="FILE.onnx",
+        help="what to time; speed-ups are over the first",
+    )
+    timed.add_argument(
+        "--pytorch", type=Path, metavar="DIR", help="a model folder to run in PyTorch eager too"
+    )
+    timed.add_argument("--batch-size", type=int, metavar="N", help="default: 1, or the graph's")
+    timed.add_argument(
+        "--input-length", type=int, metavar="N", help="tokens; default: 128, or the graph's"
+    )
+    timed.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        metavar="NAME=N,N,...",
+        help="the whole shape of one input; may be given several times",
+    )
+    timed.add_argument(
+        "--duration", type=float, default=15.0, metavar="S", help="seconds for each file, at most"
+    )
+    timed.add_argument(
+        "--precision",
+        type=float,
+        default=0.03,
+        metavar="P",
+        help="half-width of the ratios at which timing may stop (default: 0.03)",
+    )
+    timed.add_argument(
+        "--threads", type=int, metavar="N", help="default: the physical cores that are allowed"
+    )
+    timed.add_argument("--json", action="store_true", help="print the same as JSON")
 
     inspect = _add(commands, "inspect", _inspect, "print what is in an ONNX file, by module")
     _teach(inspect, _INSPECT_EPILOG)
@@ -322,6 +378,21 @@ def _trace(arguments: argparse.Namespace) -> int:
     from quantbench.commands.trace import print_trace
 
     return print_trace(arguments.run_dir, arguments.row, arguments.metric, as_json=arguments.json)
+
+
+def _time(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.time import Options, time_files
+
+    options = Options(
+        batch_size=arguments.batch_size,
+        input_length=arguments.input_length,
+        shapes=arguments.shape,
+        duration_s=arguments.duration,
+        precision=arguments.precision,
+        num_threads=arguments.threads,
+        pytorch=arguments.pytorch,
+    )
+    return time_files(arguments.models, options, as_json=arguments.json)
 
 
 def _inspect(arguments: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from processes import alive_with
 from quantbench import registry, run_dir, store
 from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
 
@@ -116,16 +117,7 @@ class Killed:
 
     def processes(self) -> list[int]:
         """All processes that any run in this folder started and that are alive."""
-        mark = f"CRASH_RUN={self.folder}".encode()
-        found: list[int] = []
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                state = (path / "stat").read_text().rsplit(")", 1)[1].split()[0]
-                if mark in (path / "environ").read_bytes().split(b"\0") and state != "Z":
-                    found.append(int(path.name))
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue
-        return found
+        return alive_with(f"CRASH_RUN={self.folder}")
 
     def wait_for_orphans(self, limit_s: float = 20.0) -> list[str]:
         """Processes and locks that are still there when the kernel had time to end them."""

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from onnx_files import one_matmul
+from processes import alive_with
 from quantbench.core.config import TimeBenchmarkArgs
 from quantbench.core.plan import Cell
 from quantbench.core.results import Timing, TimingFailed
@@ -60,15 +61,7 @@ def own_processes(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
     mark = f"TEST_MARK={uuid.uuid4().hex}"
     monkeypatch.setenv(*mark.split("="))
 
-    def alive() -> list[int]:
-        found: list[int] = []
-        for path in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-                if mark.encode() in (path / "environ").read_bytes().split(b"\0"):
-                    found.append(int(path.name))
-        return [pid for pid in found if pid != os.getpid()]
-
-    return alive
+    return lambda: alive_with(mark)
 
 
 def specs(models: Path, *names: str) -> tuple[ArmSpec, ...]:
@@ -88,9 +81,9 @@ def specs(models: Path, *names: str) -> tuple[ArmSpec, ...]:
 def impatient(
     arms: Sequence[ArmSpec], conditions: Conditions, tell: Callable[[str], None]
 ) -> ArmProcesses:
-    """Starts arms without haste, and then waits half a second for each answer."""
+    """Starts arms without haste, and then waits a second for each answer."""
     running = ArmStarter()(arms, conditions, tell)
-    running.answer_limit_s = 0.5
+    running.answer_limit_s = 1.0
     return running
 
 
@@ -136,8 +129,8 @@ def test_each_fault_fails_its_own_row_with_its_reason(
             assert f"the last words of {name.partition('-')[0]}" in failed.log
     assert "MemoryError: Unable to allocate" in reasons.pop("memory-block")
     assert reasons == {
-        "hangs-block": "faulty_arm gave no answer in 0.5 s",
-        "stops-block": "faulty_arm gave no answer in 0.5 s",
+        "hangs-block": "faulty_arm gave no answer in 1 s",
+        "stops-block": "faulty_arm gave no answer in 1 s",
         "killed-open": "faulty_arm was killed by SIGKILL (out of memory?)",
         "dies-warm_up": "faulty_arm ended with 7",
     }
@@ -186,7 +179,7 @@ def test_an_arm_that_does_not_wake_up_is_ended(
     started: ArmProcesses, own_processes: Callable[[], list[int]]
 ) -> None:
     pid = started.children["stops-block"]._process.pid
-    with pytest.raises(ArmFailedError, match=r"gave no answer in 0\.5 s"):
+    with pytest.raises(ArmFailedError, match=r"gave no answer in 1 s"):
         started.block("stops-block")
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

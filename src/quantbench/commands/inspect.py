@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+from quantbench.commands.onnx_files import check_is_file
 from quantbench.core.errors import EXIT_OK, UsageError
 
 
@@ -17,10 +18,7 @@ def print_model(path: Path, depth: int, as_json: bool) -> int:
 
     if depth < 1:
         raise UsageError(f"--depth {depth}: must be 1 or more")
-    if not path.is_file():
-        other = "it is no ordinary file" if path.exists() else "there is no such file"
-        what = "is a folder" if path.is_dir() else other
-        raise UsageError(f"{path}: {what}", hint="Give the path of an ONNX file.")
+    check_is_file(path)
     model = onnx_parts.load(path)
     num_bytes = onnx_parts.check_files(path, model)
     external = onnx_parts.external_files(model)

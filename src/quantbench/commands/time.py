@@ -1,0 +1,237 @@
+"""`quantbench time`: ONNX files beside each other, without a dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quantbench.commands.onnx_files import check_is_file
+from quantbench.commands.run import ended_in_order
+from quantbench.core.config import MAX_DURATION_S
+from quantbench.core.errors import EXIT_FAILED, EXIT_OK, EXIT_SOME_ROWS_FAILED, UsageError
+from quantbench.core.input_shapes import DeclaredInput, concrete_shapes
+
+if TYPE_CHECKING:
+    from quantbench.core.plan import Cell
+    from quantbench.core.timed_files import TimedFiles
+    from quantbench.progress import Watcher
+
+_TWIN = "twin"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line; None where nothing was."""
+
+    batch_size: int | None
+    input_length: int | None
+    shapes: Sequence[str]
+    duration_s: float
+    precision: float
+    num_threads: int | None
+    pytorch: Path | None
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A file that is there, and what it takes."""
+
+    path: Path
+    inputs: tuple[DeclaredInput, ...]
+    num_bytes: int
+
+
+def time_files(paths: Sequence[Path], options: Options, as_json: bool) -> int:
+    """`quantbench time`: the first file is what the others, and the PyTorch model, are over.
+
+    Raises:
+        UsageError: a file or an option cannot be; nothing was timed.
+    """
+    from quantbench.progress import Watcher
+    from quantbench.reports.time import print_timed_files
+
+    _check(options)
+    models = [_model(path) for path in paths]
+    shapes = _shapes(models, options)
+    with ended_in_order(), Watcher("time", sys.stderr, quiet=False) as watcher:
+        found = _timed(models, shapes, options, watcher)
+    if as_json:
+        print(json.dumps(found.model_dump(mode="json"), indent=1))
+    else:
+        print_timed_files(found, sys.stdout)
+    failed = [file.failure is not None for file in found.files]
+    if failed[0] or all(failed):
+        return EXIT_FAILED
+    return EXIT_SOME_ROWS_FAILED if any(failed) else EXIT_OK
+
+
+def _timed(
+    models: Sequence[_Model],
+    shapes: dict[str, tuple[int, ...]],
+    options: Options,
+    watcher: Watcher,
+) -> TimedFiles:
+    import numpy as np
+
+    from quantbench import environment
+    from quantbench.analysis.timed_files import Asked, timed_files
+    from quantbench.core.config import TimeBenchmarkArgs
+    from quantbench.core.steps import Step
+    from quantbench.core.threads import too_many_threads
+    from quantbench.protocols import SessionOptions
+    from quantbench.stages.arm_processes import ArmSpec, ArmStarter
+    from quantbench.stages.random_inputs import random_inputs
+    from quantbench.stages.time import Comparison, machine_lock, time_cell
+
+    cpu = environment.read_cpu()
+    threads = options.num_threads or cpu.allowed_cores
+    crowded = too_many_threads(threads, cpu)
+    if crowded is not None:
+        watcher.note(crowded)
+    opened = SessionOptions(num_threads=threads, optimization_level=99)
+    files = {f"file-{place}": model for place, model in enumerate(models, 1)}
+    first_id, *others = files
+    compared = dict.fromkeys((*others, _TWIN), (first_id,))
+    arms = [
+        ArmSpec(arm_id, "onnxruntime", model.path, opened, compared.get(arm_id, ()))
+        for arm_id, model in [*files.items(), (_TWIN, models[0])]
+    ]
+    names = {arm_id: str(model.path) for arm_id, model in files.items()}
+    if options.pytorch is not None:
+        names["pytorch"] = f"{options.pytorch} (PyTorch eager)"
+        auto_class = _auto_class(options.pytorch)
+        eager = SessionOptions(num_threads=threads, auto_class=auto_class)
+        arms.append(ArmSpec("pytorch", "pytorch", options.pytorch, eager, (first_id,)))
+    inputs = random_inputs(models[0].inputs, shapes, np.random.default_rng(0))
+    cell = _cell(models[0].inputs[0], shapes)
+    args = TimeBenchmarkArgs(duration=options.duration_s, precision=options.precision)
+    step = Step(stage="time", name=cell.id)
+    watcher.begin((step,), {step.id: args.duration * len(arms)})
+    watcher.step(step.stage, step.name)
+    began = time.monotonic()
+    with (
+        machine_lock(watcher.progress),
+        tempfile.TemporaryDirectory() as scratch,
+        contextlib.closing(ArmStarter()) as start,
+    ):
+        found = time_cell(
+            Comparison(cell, tuple(arms), first_id),
+            inputs,
+            args,
+            environment.pinned_cpus(threads),
+            seed=0,
+            on_progress=watcher.progress,
+            scratch=Path(scratch),
+            start=start,
+        )
+    asked = Asked(
+        names=names,
+        num_bytes={
+            arm_id: files[arm_id].num_bytes if arm_id in files else None for arm_id in names
+        },
+        twin_id=_TWIN,
+        cell=cell,
+        shapes=shapes,
+        num_threads=threads,
+        precision=args.precision,
+    )
+    return timed_files(asked, found, cpu, time.monotonic() - began)
+
+
+def _check(options: Options) -> None:
+    """Refuse numbers that cannot be, with what is allowed."""
+    counts = {
+        "--batch-size": options.batch_size,
+        "--input-length": options.input_length,
+        "--threads": options.num_threads,
+    }
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise UsageError(f"{name} {value}: must be at least 1")
+    if not 0 < options.duration_s <= MAX_DURATION_S:
+        raise UsageError(
+            f"--duration {options.duration_s:g}: must be more than 0 and at most {MAX_DURATION_S:,}"
+        )
+    if not 0 < options.precision < 1:
+        raise UsageError(f"--precision {options.precision:g}: must be more than 0, less than 1")
+    if options.pytorch is not None and not (options.pytorch / "config.json").is_file():
+        raise UsageError(
+            f"--pytorch {options.pytorch}: has no config.json",
+            hint="Give a local folder in transformers layout.",
+        )
+
+
+def _model(path: Path) -> _Model:
+    from quantbench.data import onnx_parts
+    from quantbench.graph.inputs import declared_inputs
+
+    check_is_file(path)
+    model = onnx_parts.load(path)
+    num_bytes = onnx_parts.check_files(path, model)
+    try:
+        return _Model(path, declared_inputs(model), num_bytes)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _shapes(models: Sequence[_Model], options: Options) -> dict[str, tuple[int, ...]]:
+    """The shapes of the inputs, which all files must take alike."""
+    given = dict(map(_parsed, options.shapes))
+    found: list[dict[str, tuple[int, ...]]] = []
+    for model in models:
+        try:
+            found.append(
+                concrete_shapes(model.inputs, options.batch_size, options.input_length, given)
+            )
+        except UsageError as error:
+            raise UsageError(f"{model.path}: {error.args[0]}", hint=error.hint) from error
+    for model, shapes in zip(models[1:], found[1:], strict=True):
+        if shapes != found[0]:
+            raise UsageError(
+                f"{model.path} takes {_written(shapes)}, but {models[0].path} takes "
+                f"{_written(found[0])}",
+                hint="Only files that take the same inputs can be compared.",
+            )
+    return found[0]
+
+
+def _parsed(written: str) -> tuple[str, tuple[int, ...]]:
+    name, _, sizes = written.rpartition("=")
+    try:
+        shape = tuple(int(size) for size in sizes.split(","))
+    except ValueError:
+        shape = ()
+    if not name or not shape or min(shape) < 1:
+        raise UsageError(
+            f"--shape {written}: must be NAME=SIZE,SIZE,... with sizes of at least 1",
+            hint="For example --shape pixel_values=1,3,224,224",
+        )
+    return name, shape
+
+
+def _written(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+
+
+def _cell(first: DeclaredInput, shapes: dict[str, tuple[int, ...]]) -> Cell:
+    from quantbench.core.plan import Cell
+
+    shape = shapes[first.name] or (1,)
+    return Cell(batch_size=shape[0], input_length=shape[1] if first.has_lengths else None)
+
+
+def _auto_class(folder: Path) -> str:
+    """The auto class of transformers with the head that config.json names."""
+    try:
+        (architecture, *_) = json.loads((folder / "config.json").read_text())["architectures"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"--pytorch {folder}: its config.json names no architecture") from error
+    head = str(architecture).rpartition("For")
+    return f"AutoModelFor{head[2]}" if head[1] else "AutoModel"
