@@ -133,7 +133,8 @@ def _not_finite(tensor: str, number: int, model: Path, inputs: Inputs) -> Quantb
     return QuantbenchError(
         f"{tensor} is not finite (infinite, or not a number) in calibration input {number} "
         f"(the first is 0): {where}",
-        hint="An attention mask of minus infinity does that; so do broken weights and samples.",
+        hint="An attention mask of minus infinity does that (clamp_mask: true); so do broken "
+        "weights and samples.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The units that make files: `export`, `calibrate`, `quantize`."""
+"""The units that make files: `export`, `optimize`, `calibrate`, `quantize`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,24 @@ from quantbench import registry, store
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.quantization import Float32
 from quantbench.core.results import Artifact
-from quantbench.core.units import CalibrateUnit, ExportUnit, QuantizeUnit, Ranges
+from quantbench.core.units import (
+    CalibrateUnit,
+    ExportUnit,
+    Optimized,
+    OptimizeUnit,
+    QuantizeUnit,
+    Ranges,
+)
 from quantbench.protocols import Inputs, Progress, TaskRun
 from quantbench.tasks.rows import naming_row
 from quantbench.worker.access import Access
-from quantbench.worker.keys import calibrate_key, calibrated_rows, export_key, quantize_key
+from quantbench.worker.keys import (
+    calibrate_key,
+    calibrated_rows,
+    export_key,
+    optimize_key,
+    quantize_key,
+)
 from quantbench.worker.opened import check_unchanged, opened_as_pinned
 from quantbench.worker.sessions import num_threads
 
@@ -64,8 +77,41 @@ def export(unit: ExportUnit, access: Access) -> Artifact:
     return Artifact.model_validate(access.make(key, unit.stage, build))
 
 
+def optimize(unit: OptimizeUnit, access: Access) -> Optimized:
+    """Prepare an exported file to be calibrated and quantized, and check it.
+
+    Raises:
+        QuantbenchError: it cannot be prepared like that, or does not compute the same after it.
+    """
+    from quantbench.stages.optimize import optimize_model
+
+    opened = opened_as_pinned(unit.config, unit.subject)
+    key = optimize_key(unit)
+
+    def build(folder: Path) -> store.Facts:
+        started = time.perf_counter()
+        path = folder / "model.onnx"
+        facts = optimize_model(
+            access.file(unit.exported_key), unit.preparation, _check_inputs(opened.task), path
+        )
+        check_unchanged(opened)
+        optimized = Optimized(
+            key=key,
+            num_bytes=path.stat().st_size,
+            sha256=store.file_sha256(path),
+            num_masks=facts.num_masks,
+            num_folded=facts.num_folded,
+            num_multiplied=facts.num_multiplied,
+            fused=dict(facts.fused),
+            seconds=time.perf_counter() - started,
+        )
+        return optimized.model_dump(mode="json")
+
+    return Optimized.model_validate(access.make(key, unit.stage, build))
+
+
 def calibrate(unit: CalibrateUnit, access: Access) -> Ranges:
-    """Find the activation ranges of an exported file over samples of the calibration split.
+    """Find the activation ranges of a float file over samples of the calibration split.
 
     Raises:
         QuantbenchError: there is no such split, or a range is no number.
@@ -88,7 +134,7 @@ def calibrate(unit: CalibrateUnit, access: Access) -> Ranges:
     def build(folder: Path) -> store.Facts:
         started = time.perf_counter()
         facts = collect_ranges(
-            access.file(unit.exported_key),
+            access.file(unit.float_key),
             samples(),
             unit.operators,
             unit.calibration,
@@ -108,7 +154,7 @@ def calibrate(unit: CalibrateUnit, access: Access) -> Ranges:
 
 
 def quantize(unit: QuantizeUnit, access: Access) -> Artifact:
-    """Quantize an exported file, check it, and keep the result.
+    """Quantize a float file, check it, and keep the result.
 
     Raises:
         QuantbenchError: the quantizer failed, or the runtime cannot run the file.
@@ -128,7 +174,7 @@ def quantize(unit: QuantizeUnit, access: Access) -> Artifact:
         started = time.perf_counter()
         ranges = None if unit.ranges_key is None else access.file(unit.ranges_key, "ranges.json")
         path = folder / "model.onnx"
-        facts = quantize_model(access.file(unit.exported_key), scheme, ranges, path)
+        facts = quantize_model(access.file(unit.float_key), scheme, ranges, path)
         seconds = time.perf_counter() - started
         sample = _check_inputs(opened.task)[0]
         executed = check_file(path, unit.levels, sample, num_threads(unit.config))
@@ -140,6 +186,8 @@ def quantize(unit: QuantizeUnit, access: Access) -> Artifact:
             nodes=facts.nodes,
             exclusion_matches=facts.exclusion_matches,
             exclusion_effects=facts.exclusion_effects,
+            float_key=unit.float_key,
+            num_masked_nodes=facts.num_masked_nodes,
         )
 
     return Artifact.model_validate(access.make(key, unit.stage, build))
