@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import onnx
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.preparation import Preparation
 from quantbench.graph.masks import clamp_masks
+from quantbench.graph.smooth_quant import SmoothCounts, smooth, smoothed_activations
 from quantbench.protocols import Inputs
 from quantbench.runtimes.ort import OrtSession, open_session
 from quantbench.stages.export import with_padding
+from quantbench.stages.maxima import channel_maxima
 
 # What other orders of sums make of float32, as a part of the largest output.
 TOLERANCE = 1e-4
@@ -32,7 +35,12 @@ class OptimizeFacts:
 
 
 def optimize_model(
-    exported: Path, preparation: Preparation, checked: Sequence[Inputs], output: Path
+    exported: Path,
+    preparation: Preparation,
+    checked: Sequence[Inputs],
+    output: Path,
+    samples: Iterable[Inputs] = (),
+    on_sample: Callable[[int], None] = lambda _: None,
 ) -> OptimizeFacts:
     """Prepare an exported file, and check that it computes what it did.
 
@@ -40,18 +48,37 @@ def optimize_model(
         exported: ONNX file; it is not touched.
         preparation: what to do.
         checked: inputs to compare outputs on, with a copy of each that has padding.
-        output: the file to write.
+        output: the file to write; nothing is left there after an error.
+        samples: inputs that maxima of activations are taken over, for SmoothQuant alone.
+        on_sample: called with the number of samples done.
 
     Raises:
-        QuantbenchError: the outputs are not the same.
+        QuantbenchError: it cannot be prepared like that, or the outputs are not the same.
     """
     model, num_masks = onnx.load(exported), 0
     if preparation.clamp_mask:
         model, num_masks = clamp_masks(model)
-    onnx.save(model, output)
-    del model
-    difference = _largest_difference(exported, output, checked)
-    return OptimizeFacts(num_masks=num_masks, max_abs_difference=difference)
+    counts = SmoothCounts(0, 0)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".optimize-") as folder:
+        if preparation.smoothing is not None:
+            tensors = smoothed_activations(model)
+            if not tensors:
+                raise QuantbenchError(
+                    "smooth_quant_alpha: the model has no activations that are multiplied with "
+                    "stored float32 weights",
+                    hint="Leave smooth_quant_alpha out.",
+                )
+            scratch = Path(folder) / "watched.onnx"
+            maxima = channel_maxima(model, tensors, samples, scratch, on_sample)
+            model, counts = smooth(model, maxima, preparation.smoothing.alpha)
+        written = Path(folder) / "model.onnx"
+        onnx.save(model, written)
+        del model
+        difference = _largest_difference(exported, written, checked)
+        written.replace(output)
+    return OptimizeFacts(
+        num_masks, counts.num_folded, counts.num_multiplied, max_abs_difference=difference
+    )
 
 
 def _largest_difference(exported: Path, prepared: Path, checked: Sequence[Inputs]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ from quantbench.worker.keys import (
     export_key,
     optimize_key,
     quantize_key,
+    smoothed_rows,
 )
-from quantbench.worker.opened import check_unchanged, opened_as_pinned
+from quantbench.worker.opened import Opened, check_unchanged, opened_as_pinned
 from quantbench.worker.sessions import num_threads
 
 # Shapes that an export is checked with: other than those that it was traced with.
@@ -86,13 +87,18 @@ def optimize(unit: OptimizeUnit, access: Access) -> Optimized:
     from quantbench.stages.optimize import optimize_model
 
     opened = opened_as_pinned(unit.config, unit.subject)
-    key = optimize_key(unit)
+    key, indices = optimize_key(unit), smoothed_rows(unit)
 
     def build(folder: Path) -> store.Facts:
         started = time.perf_counter()
         path = folder / "model.onnx"
         facts = optimize_model(
-            access.file(unit.exported_key), unit.preparation, _check_inputs(opened.task), path
+            access.file(unit.exported_key),
+            unit.preparation,
+            _check_inputs(opened.task),
+            path,
+            _samples(opened, indices),
+            _on_sample(access, len(indices)),
         )
         check_unchanged(opened)
         optimized = Optimized(
@@ -120,28 +126,17 @@ def calibrate(unit: CalibrateUnit, access: Access) -> Ranges:
     from quantbench.stages.calibrate import collect_ranges
 
     opened = opened_as_pinned(unit.config, unit.subject)
-    split = opened.calibrated
-    if split is None:
-        raise QuantbenchError("static quantization needs dataset.calibration_split")
     key, indices = calibrate_key(unit), calibrated_rows(unit)
-
-    def samples() -> Iterator[Inputs]:
-        for index in indices:
-            with naming_row(index):
-                encoded = opened.task.encode(split.row(index))
-            yield from (part.inputs for part in encoded)
 
     def build(folder: Path) -> store.Facts:
         started = time.perf_counter()
         facts = collect_ranges(
             access.file(unit.float_key),
-            samples(),
+            _samples(opened, indices),
             unit.operators,
             unit.calibration,
             folder / "ranges.json",
-            on_sample=lambda done: access.on_progress(
-                Progress(done, max(done, len(indices)), f"sample {done} of {len(indices)}")
-            ),
+            on_sample=_on_sample(access, len(indices)),
         )
         check_unchanged(opened)
         seconds = time.perf_counter() - started
@@ -191,6 +186,29 @@ def quantize(unit: QuantizeUnit, access: Access) -> Artifact:
         )
 
     return Artifact.model_validate(access.make(key, unit.stage, build))
+
+
+def _samples(opened: Opened, indices: Sequence[int]) -> Iterator[Inputs]:
+    """Rows of the calibration split, encoded one by one.
+
+    Raises:
+        QuantbenchError: there is no such split.
+        ConfigError: a row cannot be encoded.
+    """
+    split = opened.calibrated
+    if split is None:
+        raise QuantbenchError("static quantization needs dataset.calibration_split")
+    for index in indices:
+        with naming_row(index):
+            encoded = opened.task.encode(split.row(index))
+        yield from (part.inputs for part in encoded)
+
+
+def _on_sample(access: Access, num_samples: int) -> Callable[[int], None]:
+    """Tells how many samples are done; one row may be several."""
+    return lambda done: access.on_progress(
+        Progress(done, max(done, num_samples), f"sample {done} of {num_samples}")
+    )
 
 
 def _check_inputs(task: TaskRun) -> list[Inputs]:
