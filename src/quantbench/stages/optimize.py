@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,6 +18,7 @@ from quantbench.graph.smooth_quant import SmoothCounts, smooth, smoothed_activat
 from quantbench.protocols import Inputs
 from quantbench.runtimes.ort import OrtSession, open_session
 from quantbench.stages.export import with_padding
+from quantbench.stages.fuse import fuse_graph
 from quantbench.stages.maxima import channel_maxima
 
 # What other orders of sums make of float32, as a part of the largest output.
@@ -39,6 +41,7 @@ def optimize_model(
     preparation: Preparation,
     checked: Sequence[Inputs],
     output: Path,
+    model_config: Mapping[str, Any],
     samples: Iterable[Inputs] = (),
     on_sample: Callable[[int], None] = lambda _: None,
 ) -> OptimizeFacts:
@@ -49,6 +52,7 @@ def optimize_model(
         preparation: what to do.
         checked: inputs to compare outputs on, with a copy of each that has padding.
         output: the file to write; nothing is left there after an error.
+        model_config: the model's `config.json`, for fusion.
         samples: inputs that maxima of activations are taken over, for SmoothQuant alone.
         on_sample: called with the number of samples done.
 
@@ -56,6 +60,9 @@ def optimize_model(
         QuantbenchError: it cannot be prepared like that, or the outputs are not the same.
     """
     model, num_masks = onnx.load(exported), 0
+    fused: dict[str, int] = {}
+    if preparation.fuse:
+        model, fused = fuse_graph(model, model_config)
     if preparation.clamp_mask:
         model, num_masks = clamp_masks(model)
     counts = SmoothCounts(0, 0)
@@ -76,9 +83,7 @@ def optimize_model(
         del model
         difference = _largest_difference(exported, written, checked)
         written.replace(output)
-    return OptimizeFacts(
-        num_masks, counts.num_folded, counts.num_multiplied, max_abs_difference=difference
-    )
+    return OptimizeFacts(num_masks, counts.num_folded, counts.num_multiplied, fused, difference)
 
 
 def _largest_difference(exported: Path, prepared: Path, checked: Sequence[Inputs]) -> float:

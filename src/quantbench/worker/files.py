@@ -97,6 +97,7 @@ def optimize(unit: OptimizeUnit, access: Access) -> Optimized:
             unit.preparation,
             _check_inputs(opened.task),
             path,
+            opened.source.config,
             _samples(opened, indices),
             _on_sample(access, len(indices)),
         )
