@@ -17,6 +17,7 @@ from quantbench.core.units import (
     EvaluateUnit,
     ExplainUnit,
     ExportUnit,
+    OptimizeUnit,
     PrepareUnit,
     QuantizeUnit,
     TimeUnit,
@@ -84,6 +85,12 @@ class FakeBackend:
                 }
             case ExportUnit():
                 return _artifact(f"export {parsed.export.name}", parsed.export.opset, self.file)
+            case OptimizeUnit():
+                found = _artifact(f"prepared {parsed.preparation.name}", 11, self.file)
+                return {
+                    name: found[name]
+                    for name in ("outcome", "key", "num_bytes", "sha256", "seconds")
+                }
             case CalibrateUnit():
                 return {
                     "outcome": "completed", "key": "r", "num_samples": 1, "num_tensors": 1,
@@ -91,7 +98,8 @@ class FakeBackend:
                 }  # fmt: skip
             case QuantizeUnit():
                 digest = "all alike" if self.same_graph else parsed.variant.id
-                return _artifact(digest, parsed.variant.export.opset, self.file)
+                found = _artifact(digest, parsed.variant.export.opset, self.file)
+                return found | {"float_key": parsed.float_key}
             case EvaluateUnit():
                 return _evaluation(parsed)
             case TimeUnit():

@@ -59,7 +59,7 @@ def explain_row(
     known = store.recall(root, key)
     if known is not None:
         return _explained(row, unit, chosen, Explanation.model_validate(known))
-    for what, needed in (("float", unit.exported_key), ("quantized", unit.artifact_key)):
+    for what, needed in (("float", unit.float_key), ("quantized", unit.artifact_key)):
         if store.recall(root, needed) is None:
             raise QuantbenchError(
                 f"the {what} model of row {row.number} is not in the store {root} (any more)",

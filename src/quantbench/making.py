@@ -1,4 +1,4 @@
-"""Making the files of a sweep: export, calibrate, quantize, each distinct thing once."""
+"""Making the files of a sweep: export, optimize, calibrate, quantize, each distinct thing once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from quantbench.core.calibration import Calibration
-from quantbench.core.exporters import Export
 from quantbench.core.plan import Plan, Variant, calibrated_operators
+from quantbench.core.preparation import FloatModel
 from quantbench.core.quantization import Float32, Static
-from quantbench.core.results import ArtifactOutcome, Failed
+from quantbench.core.results import Artifact, ArtifactOutcome, Failed
 from quantbench.core.steps import calibration_name
-from quantbench.core.units import CalibrateUnit, ExportUnit, QuantizeUnit, Ranges, RangesAnswer
+from quantbench.core.units import (
+    CalibrateUnit,
+    ExportUnit,
+    Optimized,
+    OptimizedAnswer,
+    OptimizeUnit,
+    QuantizeUnit,
+    Ranges,
+    RangesAnswer,
+)
 from quantbench.work import Work
 
 _ARTIFACT: TypeAdapter[ArtifactOutcome] = TypeAdapter(ArtifactOutcome)
@@ -22,16 +31,24 @@ _ARTIFACT: TypeAdapter[ArtifactOutcome] = TypeAdapter(ArtifactOutcome)
 
 @dataclass(frozen=True)
 class Files:
-    """What became of each file of a sweep so far: by variant id, and ranges by calibration."""
+    """What became of each file of a sweep so far.
+
+    By variant id; prepared float files and ranges by what they are of.
+    """
 
     variants: dict[str, ArtifactOutcome] = field(default_factory=dict[str, ArtifactOutcome])
-    ranges: dict[tuple[Export, Calibration], Ranges | Failed] = field(
-        default_factory=dict[tuple[Export, Calibration], Ranges | Failed]
+    prepared: dict[FloatModel, Optimized | Failed] = field(
+        default_factory=dict[FloatModel, Optimized | Failed]
+    )
+    ranges: dict[tuple[FloatModel, Calibration], Ranges | Failed] = field(
+        default_factory=dict[tuple[FloatModel, Calibration], Ranges | Failed]
     )
 
-    def exported(self, export: Export) -> ArtifactOutcome:
-        """The file that was exported, or given, in that way."""
-        return self.variants[Variant(export=export, quantization=Float32()).id]
+    def source(self, source: FloatModel) -> Artifact | Optimized | Failed:
+        """A float file: exported, or given, and prepared if it is to be."""
+        if source.is_prepared:
+            return self.prepared[source]
+        return self.variants[Variant(export=source.export, quantization=Float32()).id]
 
 
 def making_jobs(work: Work, files: Files) -> dict[str, Callable[[], None]]:
@@ -42,9 +59,11 @@ def making_jobs(work: Work, files: Files) -> dict[str, Callable[[], None]]:
             jobs[f"export {variant.export.name}"] = functools.partial(_export, work, files, variant)
         else:
             jobs[f"quantize {variant.id}"] = functools.partial(_quantize, work, files, variant)
-    for export, calibration in work.plan.calibrations:
-        name = calibration_name(export, calibration)
-        jobs[f"calibrate {name}"] = functools.partial(_calibrate, work, files, export, calibration)
+    for source in work.plan.prepared:
+        jobs[f"optimize {source.name}"] = functools.partial(_optimize, work, files, source)
+    for source, calibration in work.plan.calibrations:
+        name = calibration_name(source, calibration)
+        jobs[f"calibrate {name}"] = functools.partial(_calibrate, work, files, source, calibration)
     return jobs
 
 
@@ -58,30 +77,45 @@ def _export(work: Work, files: Files, variant: Variant) -> None:
     files.variants[variant.id] = work.ask(variant.export.name, unit, _ARTIFACT)
 
 
-def _calibrate(work: Work, files: Files, export: Export, calibration: Calibration) -> None:
-    exported = files.exported(export)
+def _optimize(work: Work, files: Files, source: FloatModel) -> None:
+    exported = files.source(FloatModel(export=source.export))
     if isinstance(exported, Failed):
-        files.ranges[export, calibration] = exported
+        files.prepared[source] = exported
+        return
+    unit = OptimizeUnit(
+        config=work.config,
+        subject=work.prepared.subject,
+        exported_key=exported.key,
+        preparation=source.preparation,
+    )
+    answer: TypeAdapter[OptimizedAnswer] = TypeAdapter(OptimizedAnswer)
+    files.prepared[source] = work.ask(source.name, unit, answer)
+
+
+def _calibrate(work: Work, files: Files, source: FloatModel, calibration: Calibration) -> None:
+    found = files.source(source)
+    if isinstance(found, Failed):
+        files.ranges[source, calibration] = found
         return
     unit = CalibrateUnit(
         config=work.config,
         subject=work.prepared.subject,
-        exported_key=exported.key,
-        operators=calibrated_operators(work.plan, export, calibration),
+        float_key=found.key,
+        operators=calibrated_operators(work.plan, source, calibration),
         calibration=calibration,
     )
     answer: TypeAdapter[RangesAnswer] = TypeAdapter(RangesAnswer)
-    name = calibration_name(export, calibration)
-    files.ranges[export, calibration] = work.ask(name, unit, answer)
+    name = calibration_name(source, calibration)
+    files.ranges[source, calibration] = work.ask(name, unit, answer)
 
 
 def _quantize(work: Work, files: Files, variant: Variant) -> None:
-    scheme, exported = variant.quantization, files.exported(variant.export)
+    scheme, source = variant.quantization, files.source(variant.source)
     found: Ranges | Failed | None = None
     if isinstance(scheme, Static):
-        found = files.ranges[variant.export, scheme.calibration]
-    if isinstance(exported, Failed):
-        files.variants[variant.id] = exported
+        found = files.ranges[variant.source, scheme.calibration]
+    if isinstance(source, Failed):
+        files.variants[variant.id] = source
         return
     if isinstance(found, Failed):
         files.variants[variant.id] = found
@@ -90,7 +124,7 @@ def _quantize(work: Work, files: Files, variant: Variant) -> None:
         config=work.config,
         subject=work.prepared.subject,
         variant=variant,
-        exported_key=exported.key,
+        float_key=source.key,
         ranges_key=None if found is None else found.key,
         levels=_levels(work.plan, variant),
     )

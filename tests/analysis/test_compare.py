@@ -195,7 +195,10 @@ def test_the_original_against_itself_is_not_unresolved(summary: SweepSummary) ->
 
 
 def idle(
-    scheme: Dynamic | Static, nodes: dict[str, NodeCounts], **matches: tuple[int, int]
+    scheme: Dynamic | Static,
+    nodes: dict[str, NodeCounts],
+    num_masked_nodes: int | None = None,
+    **matches: tuple[int, int],
 ) -> list[str]:
     """What was idle. `matches` gives for an exclusion the nodes that it matches and keeps out."""
     variant = Variant(export=Export(opset=11), quantization=scheme)
@@ -207,6 +210,7 @@ def idle(
         "exclusion_effects": {name: kept_out for name, (_, kept_out) in matches.items()},
     }
     made = made.model_copy(update=update)
+    made = made.model_copy(update={"num_masked_nodes": num_masked_nodes})
     found = idle_in_graph(ArmResult(arm=arm, artifact=made))
     return [f"{item.parameter} {item.value}: {item.reason}" for item in found]
 
@@ -227,6 +231,21 @@ def test_operators_of_which_nothing_was_quantized_are_named_with_the_reason() ->
         "operators_to_quantize LSTM: the model has no LSTM node",
         "operators_to_quantize Mul: every Mul node is excluded",
     ]
+
+
+def test_a_mask_that_is_not_there_is_told() -> None:
+    scheme, nodes = Static(operators=("Add",), clamp_mask=True), {"Add": counts(5, 5)}
+    told = "clamp_mask True: no attention mask is in this graph"
+    assert idle(scheme, nodes, num_masked_nodes=0) == [told]
+    assert idle(scheme, nodes, num_masked_nodes=4) == []
+    unclamped = scheme.model_copy(update={"clamp_mask": False})
+    assert idle(unclamped, nodes) == []
+
+
+def test_an_exclusion_of_what_a_clamped_mask_keeps_in_floats_is_idle() -> None:
+    scheme = Static(operators=("Add",), node_exclusion=("softmax",))
+    (told,) = idle(scheme, {"Add": counts(5, 3)}, num_masked_nodes=4, softmax=(4, 0))
+    assert told.endswith("or clamp_mask keeps it in floats")
 
 
 def test_matmul_acts_on_gemm_where_quantization_is_dynamic() -> None:

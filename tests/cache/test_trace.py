@@ -388,3 +388,45 @@ def test_the_command_refuses_a_folder_without_a_run(
 ) -> None:
     assert cli.main(["trace", str(tmp_path), "--row", "1"]) == 2
     assert "holds no run" in capsys.readouterr().err
+
+
+def test_a_prepared_file_is_a_part_of_the_chain_with_what_was_done_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = """
+        task: question-answering
+        model_name_or_path: m
+        dataset:
+          path: d
+          data_keys: {question: question, context: context}
+          ref_keys: [answers]
+          calibration_split: train
+        quantization_approach: static
+        operators_to_quantize: [Add, MatMul]
+        batch_sizes: [1]
+        input_lengths: [32]
+        benchmarked:
+          smooth_quant_alpha: [null, 0.5]
+        """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QUANTBENCH_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(registry, "backend", lambda _: FakeBackend())
+    Path("sweep.yaml").write_text(textwrap.dedent(config))
+    assert cli.main(["run", "sweep.yaml", "--quiet"]) == 0
+    found: dict[float | None, Made] = {}
+    for row in ("1", "2"):
+        capsys.readouterr()
+        asked = ["trace", "runs/sweep", "--row", row, "--metric", "exact_match", "--json"]
+        assert cli.main(asked) == 0
+        made = Made.model_validate_json(capsys.readouterr().out)
+        file = part(made, "exact_match", "evaluation of the row", "quantized file")
+        assert "exported file" not in names(file)
+        prepared = part(file, "prepared file")
+        alpha = prepared.facts.get("smooth_quant_alpha")
+        assert alpha is None or isinstance(alpha, float)
+        found[alpha] = prepared
+        assert part(file, "activation ranges", "prepared file") == prepared
+    assert names(found[None]) == ["exported file"]
+    assert names(found[0.5]) == ["exported file", "calibration data"]
+    assert found[None].facts["clamp_mask"] is True
+    assert found[None].facts["key"]

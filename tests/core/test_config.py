@@ -179,6 +179,7 @@ def test_a_value_that_is_swept_twice_is_an_error() -> None:
          "belongs to percentile"),
         ({"benchmarked": {"calibration.num_bins": [64, 128]}},
          "benchmarked.calibration.num_bins", "belongs to entropy, percentile"),
+        ({"smooth_quant_alpha": 1.5}, "smooth_quant_alpha", "at least 0, at most 1"),
         ({"weight_only": {"block_size": 48}}, "weight_only.block_size", "16, 32, 64, 128, 256"),
         ({"activation_type": "int4"}, "activation_type", "int8, uint8"),
         ({"benchmarked": {"weight_only": [{}]}}, "benchmarked.weight_only", "weight_only.bits"),

@@ -221,16 +221,18 @@ def test_each_swept_parameter_is_inert_in_the_rows_of_approaches_that_do_not_rea
 
 
 def test_a_fixed_parameter_that_no_row_reads_is_inert_for_the_whole_run() -> None:
-    fixed = {"activation_type": "int8", "weight_only": {"bits": 8}}
+    fixed = {"activation_type": "int8", "weight_only": {"bits": 8}, "clamp_mask": False}
     made = plan(quantization_approach="dynamic", benchmarked={}, reduce_range=True, **fixed)
     names = [item.parameter for item in made.inert if item.parameter in {*fixed, "reduce_range"}]
-    assert names == ["activation_type", "weight_only"]
+    assert names == ["activation_type", "clamp_mask", "weight_only"]
     assert made.inert[0].reason == "no row is static"
 
 
 def test_a_default_that_cannot_act_is_not_told() -> None:
     made = plan(quantization_approach="static", benchmarked={})
     assert made.rows[0].inert == ()
+    made = plan(quantization_approach="static", clamp_mask=True, benchmarked={})
+    assert [item.parameter for item in made.rows[0].inert] == ["clamp_mask"]
     made = plan(operators_to_quantize=["Add"], quantize_activation_matmul=True, benchmarked={})
     assert "quantize_activation_matmul" in [item.parameter for item in made.rows[0].inert]
 
@@ -238,6 +240,8 @@ def test_a_default_that_cannot_act_is_not_told() -> None:
 @pytest.mark.parametrize(
     ("operators", "parameter", "values"),
     [
+        (["MatMul"], "clamp_mask", [False, True]),
+        (["Add"], "smooth_quant_alpha", [None, 0.5]),
         (["Add"], "weight_type", ["int8", "uint8"]),
         (["Add"], "weight_symmetric", [False, True]),
         (["Add"], "quantize_activation_matmul", [False, True]),
@@ -399,3 +403,85 @@ def test_no_exporter_acts_on_a_file_that_was_given() -> None:
     )
     assert "framework_args.exporter" in [item.parameter for item in made.inert]
     assert {v.export.exporter for v in made.variants} == {None}
+
+
+def prepared_names(made: Plan) -> list[str]:
+    return [source.name for source in made.prepared]
+
+
+FUSED = "framework_args.optimize_before_quantization"
+
+
+def test_rows_with_the_same_preparation_share_the_prepared_file() -> None:
+    made = plan(
+        quantization_approach="static",
+        benchmarked={
+            "operators_to_quantize": [["Add"], ["Add", "MatMul"]],
+            "per_channel": [False, True],
+            "smooth_quant_alpha": [None, 0.5],
+        },
+        framework_args={"opset": 17},
+    )
+    clamped = "opset 17, clamped mask"
+    assert set(prepared_names(made)) == {clamped, f"{clamped}, smoothed 0.5 over 100 samples"}
+    assert [source for source, _ in made.calibrations] == list(made.prepared)
+
+
+def test_rows_of_one_preparation_share_their_ranges_and_others_do_not() -> None:
+    made = plan(
+        quantization_approach="static",
+        operators_to_quantize=["Add", "MatMul"],
+        benchmarked={"clamp_mask": [False, True], "activation_type": ["int8", "uint8"]},
+    )
+    assert prepared_names(made) == ["opset 11, clamped mask"]
+    assert [source.name for source, _ in made.calibrations] == [
+        "opset 11", "opset 11, clamped mask",
+    ]  # fmt: skip
+    clamped = made.prepared[0]
+    assert calibrated_operators(made, clamped, made.calibrations[1][1]) == ("Add", "MatMul")
+
+
+def test_where_nothing_is_to_be_done_there_is_no_such_step() -> None:
+    made = plan(quantization_approach="static", benchmarked={})
+    assert made.prepared == ()
+    assert "optimize" not in {step.stage for step in steps(made, config(), 10)}
+
+
+def test_a_prepared_file_comes_between_the_export_and_what_reads_it() -> None:
+    made = plan(quantization_approach="static", operators_to_quantize=["Add"], benchmarked={})
+    needs = {step.stage: step.needs for step in steps(made, config(), 10)}
+    assert needs["optimize"] == ("export opset 11",)
+    assert needs["calibrate"] == ("optimize opset 11, clamped mask",)
+    assert needs["quantize"][0] == "optimize opset 11, clamped mask"
+
+
+def test_samples_of_smooth_quant_are_those_of_the_calibration() -> None:
+    made = plan(
+        quantization_approach="static",
+        smooth_quant_alpha=0.5,
+        benchmarked={"calibration.num_calibration_samples": [10, 20]},
+    )
+    smoothing = [source.preparation.smoothing for source in made.prepared]
+    assert [item and item.num_calibration_samples for item in smoothing] == [10, 20]
+    (step, _) = (step for step in steps(made, config(), 10) if step.stage == "optimize")
+    assert (step.cores, step.amount) == ("all", 10)
+
+
+@pytest.mark.parametrize("approach", ["dynamic", "static", "weight_only"])
+def test_fusion_before_quantization_is_a_preparation_in_every_scheme(approach: str) -> None:
+    made = plan(quantization_approach=approach, benchmarked={FUSED: [False, True]})
+    assert prepared_names(made) == ["opset 11, fused"]
+    assert made.rows[0].arm_id != made.rows[1].arm_id
+    assert made.rows[0].reference_id == made.rows[1].reference_id
+
+
+def test_fusion_is_inert_where_nothing_is_quantized() -> None:
+    made = plan(
+        quantization_approach="dynamic",
+        operators_to_quantize=["Add"],
+        benchmarked={FUSED: [False, True]},
+    )
+    (inert,) = [note for note in made.rows[1].inert if note.parameter == FUSED]
+    assert inert.reason == "no operator of this row can be quantized"
+    assert made.rows[0].arm_id == made.rows[1].arm_id == made.rows[0].reference_id
+    assert made.prepared == ()

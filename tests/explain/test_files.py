@@ -145,10 +145,18 @@ def test_r1_a_mask_in_the_range_swallows_the_scores(explain: Explain) -> None:
             mask[:, -2:] = 0
             yield {**sample, "attention_mask": mask}
 
-    scheme = Static(operators=BOTH, node_exclusion=FINE)
+    scheme = Static(operators=BOTH, node_exclusion=FINE, clamp_mask=False)
     facts = explain(scheme, calibrated=padded())
     assert "R1" in rules(facts)
     assert "R1" not in rules(explain(scheme))
+    clamped = scheme.model_copy(update={"clamp_mask": True})
+    assert "R1" not in rules(explain(clamped, calibrated=padded()))
+
+
+def test_nodes_that_see_a_clamped_mask_are_told_apart(explain: Explain) -> None:
+    facts = explain(Static(operators=BOTH, node_exclusion=FINE))
+    reasons = {(left.op_type, left.reason): left.count for left in left_in_floats(facts)}
+    assert reasons["Add", "it sees the attention mask (clamp_mask is true)"] == 2
 
 
 def test_r2_inside_of_layer_normalization_and_gelu(explain: Explain) -> None:

@@ -85,7 +85,9 @@ def test_in_a_sweep_nothing_runs_beside_timing_and_all_files_are_made_before_acc
     todo = steps(make_plan(config(), QUESTION_ANSWERING), config(), 10)
     by_stage = {stage: [s for s in todo if s.stage == stage] for stage in ("time", "evaluate")}
     assert all(step.cores == "all" for step in by_stage["time"])
-    files = {step.id for step in todo if step.stage in ("export", "calibrate", "quantize")}
+    files = {
+        step.id for step in todo if step.stage in ("export", "optimize", "calibrate", "quantize")
+    }
     assert all(set(step.needs) == files for step in by_stage["evaluate"])
     order = [step.id for step in todo]
     assert all(order.index(need) < order.index(step.id) for step in todo for need in step.needs)

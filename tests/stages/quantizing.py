@@ -10,7 +10,7 @@ from quantbench.graph.digest import graph_digest
 from quantbench.stages.quantize import QuantizeFacts, quantize_model
 from tiny_models import Models
 
-OPERATORS = ["Add", "Conv", "MatMul"]
+OPERATORS = ["Add", "Conv", "MatMul", "Mul", "Softmax", "Where"]
 Ranges = Callable[[str, int], Path]
 
 

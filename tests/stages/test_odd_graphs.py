@@ -203,3 +203,56 @@ def test_names_that_are_given_twice_become_names_of_their_own() -> None:
     graph.add("Relu", first, name="same")
     names = [node.name for node in with_node_names(graph.model("t1")).graph.node]
     assert len(set(names)) == 2
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEMES if name != "QOperator"])
+def test_a_weight_that_a_branch_reads_too_stays_there(tmp_path: Path, name: str) -> None:
+    graph = Graph()
+    shared = weight(graph)
+    first = graph.add("MatMul", "x", shared, name="outside")
+    branches = {
+        f"{side}_branch": helper.make_graph(
+            [helper.make_node("MatMul", [first, shared], [f"{side}_y"], name=f"in_{side}")],
+            side,
+            [],
+            [helper.make_tensor_value_info(f"{side}_y", TensorProto.FLOAT, None)],
+        )
+        for side in ("then", "else")
+    }
+    chosen = graph.add("If", graph.constant(True, "bool"), name="choice", **branches)
+    model = saved(graph, chosen, tmp_path / "model.onnx")
+    path, facts = quantized(model, SCHEMES[name])
+    assert facts.nodes["MatMul"].quantized == 1
+    assert_close(path, model)
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile"])
+@pytest.mark.parametrize("before", [0, 1])
+def test_an_empty_batch_of_a_calibration_is_told(tmp_path: Path, method: str, before: int) -> None:
+    graph = Graph()
+    model = saved(graph, graph.add("MatMul", "x", weight(graph)), tmp_path / "model.onnx")
+    batches = [rows(2)] * before + [{"x": np.zeros((0, WIDTH), np.float32)}]
+    calibration = Calibration.model_validate({"method": method})
+    told = rf"calibration input {before} .* is empty: x has shape \(0, 32\)"
+    with pytest.raises(QuantbenchError, match=told):
+        collect_ranges(model, batches, ["MatMul"], calibration, tmp_path / "ranges.json")
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile"])
+def test_a_weight_of_width_0_is_told_where_ranges_are_needed(tmp_path: Path, method: str) -> None:
+    graph = Graph()
+    nothing = graph.add("MatMul", "x", graph.constant(np.zeros((WIDTH, 0))))
+    both = graph.add("Concat", graph.add("MatMul", "x", weight(graph)), nothing, axis=1)
+    model = saved(graph, both, tmp_path / "model.onnx")
+    calibration = Calibration.model_validate({"method": method})
+    with pytest.raises(QuantbenchError, match=f"{nothing} has no values.*weight of width 0"):
+        collect_ranges(model, [rows(2)], ["MatMul"], calibration, tmp_path / "ranges.json")
+
+
+def test_a_weight_of_width_0_does_not_matter_where_they_are_not(tmp_path: Path) -> None:
+    graph = Graph()
+    nothing = graph.add("MatMul", "x", graph.constant(np.zeros((WIDTH, 0))))
+    both = graph.add("Concat", graph.add("MatMul", "x", weight(graph)), nothing, axis=1)
+    model = saved(graph, both, tmp_path / "model.onnx")
+    path, _ = quantized(model, SCHEMES["dynamic"])
+    assert_close(path, model)

@@ -61,8 +61,10 @@ def test_excluded_nodes_stay_as_they_are_in_static_rows(
     models: Models, ranges: Ranges, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.onnx"
-    everything = quantized(models, "distilbert", 11, Static(operators=("Add",)), ranges, path)
-    scheme = Static(operators=("Add",), node_exclusion=("layernorm", "gelu", "softmax"))
+    adds = Static(operators=("Add",), clamp_mask=False)
+    everything = quantized(models, "distilbert", 11, adds, ranges, path)
+    excluded = ("layernorm", "gelu", "softmax")
+    scheme = Static(operators=("Add",), node_exclusion=excluded, clamp_mask=False)
     facts = quantized(models, "distilbert", 11, scheme, ranges, path)
     before, after = everything.nodes["Add"], facts.nodes["Add"]
     assert (after.excluded, after.matched) == (14, 14)
@@ -106,11 +108,13 @@ def padded(given: Inputs, length: int) -> Inputs:
 
 
 @pytest.mark.parametrize(
-    ("operators", "exclusions", "same"),
+    ("operators", "exclusions", "clamp_mask", "same"),
     [
-        (("MatMul",), (), True),
-        (("Add",), ("softmax",), True),
-        (("Add",), (), False),
+        (("MatMul",), (), False, True),
+        (("Add",), ("softmax",), False, True),
+        (("Add",), (), False, False),
+        (("Add",), (), True, True),
+        (("Add", "Mul", "Softmax", "Where"), (), True, True),
     ],
 )
 def test_padding_changes_static_answers_only_where_the_mask_is_quantized(
@@ -119,10 +123,11 @@ def test_padding_changes_static_answers_only_where_the_mask_is_quantized(
     tmp_path: Path,
     operators: tuple[Operator, ...],
     exclusions: tuple[NodeExclusion, ...],
+    clamp_mask: bool,
     same: bool,
 ) -> None:
     path = tmp_path / "model.onnx"
-    scheme = Static(operators=operators, node_exclusion=exclusions)
+    scheme = Static(operators=operators, node_exclusion=exclusions, clamp_mask=clamp_mask)
     quantized(models, "distilbert", 11, scheme, ranges, path)
     session = RUNTIME.open(path, SessionOptions(1, 99))
     given = inputs("distilbert", 1, 10)

@@ -50,8 +50,8 @@ def test_the_original_is_exported_and_evaluated_once_not_once_per_row(
     backend = FakeBackend()
     assert run(backend, monkeypatch) == 0
     assert backend.counts == {
-        "prepare": 1, "export": 1, "calibrate": 1, "quantize": 5, "evaluate": 7, "time": 2,
-        "explain": 1,
+        "prepare": 1, "export": 1, "optimize": 1, "calibrate": 1, "quantize": 5, "evaluate": 7,
+        "time": 2, "explain": 1,
     }  # fmt: skip
     assert sum(name == "original" for _, name in backend.asked) == 1
     assert backend.closed

@@ -123,8 +123,15 @@ def _loads(facts: Facts) -> tuple[Load, ...]:
 def _rows(facts: Facts) -> tuple[RowSummary, ...]:
     first_with: dict[str, int] = {}
     rows: list[RowSummary] = []
+    config = facts.config
+    asked = config.model_fields_set | config.benchmarked.keys()
     for row in facts.plan.rows:
-        inert = (*row.inert, *idle_in_graph(facts.own(row.arm_id) if row.arm_id else None))
+        idle = idle_in_graph(facts.own(row.arm_id) if row.arm_id else None)
+        # A mask that is not there is news to those alone who asked for it to be clamped.
+        inert = (
+            *row.inert,
+            *(item for item in idle if item.parameter != "clamp_mask" or "clamp_mask" in asked),
+        )
         base = RowSummary(
             number=row.number,
             trial_id=row.trial.id,

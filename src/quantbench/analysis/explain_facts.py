@@ -156,6 +156,8 @@ def why_left(node: NodeFacts, facts: Explanation) -> str:
         return "operators_to_quantize does not name it"
     if node.excluded_by:
         return f"excluded by {', '.join(node.excluded_by)}"
+    if node.masked and isinstance(scheme, Static) and scheme.clamp_mask:
+        return "it sees the attention mask (clamp_mask is true)"
     if node.op_type in ("MatMul", "Gemm") and not node.constant_operand:
         if isinstance(scheme, Static):
             return "both operands are activations (quantize_activation_matmul is false)"

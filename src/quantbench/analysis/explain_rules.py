@@ -66,7 +66,7 @@ def r1_scores_swallowed(facts: Explanation) -> Finding | None:
             f"{len(swallowed)} score tensors, the worst {worst.name}: half of its values are below "
             f"{worst.median_abs:.3g}, one step is {worst.scale:.3g}"
         ),
-        change="node_exclusion: add softmax",
+        change="clamp_mask: true, or node_exclusion: add softmax",
     )
 
 
@@ -190,7 +190,7 @@ def r7_outlier_activations(facts: Explanation) -> Finding | None:
             f"{len(rough)} tensors, the worst {worst.name}: 99.9 % of its values are below "
             f"{worst.p999_abs:.3g}, its range reaches {127 * (worst.scale or 0.0):.3g}"
         ),
-        change="calibration.method: percentile",
+        change="calibration.method: percentile, or smooth_quant_alpha: 0.5",
     )
 
 

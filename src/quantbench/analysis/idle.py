@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from quantbench.core.quantization import Dynamic, Float32, Inert, Scheme
+from quantbench.core.quantization import Dynamic, Float32, Inert, Scheme, Static
 from quantbench.core.results import ArmResult, Artifact, NodeCounts
 
 
@@ -26,11 +26,17 @@ def idle_in_graph(result: ArmResult | None) -> list[Inert]:
         for name, reason in found
         if reason is not None
     ]
+    clamps = isinstance(scheme, Static) and scheme.clamp_mask
+    if clamps and artifact.num_masked_nodes == 0:
+        reason = "no attention mask is in this graph"
+        inert.append(Inert(parameter="clamp_mask", value=repr(True), reason=reason))
     for exclusion in scheme.node_exclusion:
         if artifact.exclusion_matches.get(exclusion) == 0:
             reason = "matches no node of this model"
         elif artifact.exclusion_effects.get(exclusion) == 0:
             reason = "none of its nodes in this model is of a type that is quantized here"
+            if clamps and artifact.num_masked_nodes:
+                reason += ", or clamp_mask keeps it in floats"
         else:
             continue
         inert.append(Inert(parameter="node_exclusion", value=exclusion, reason=reason))

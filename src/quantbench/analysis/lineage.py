@@ -14,6 +14,7 @@ from quantbench.core.calibration import Calibration
 from quantbench.core.exporters import Export
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Plan, Variant
+from quantbench.core.preparation import FloatModel
 from quantbench.core.quantization import Float32, Static
 from quantbench.core.results import Artifact, Environment, Failed, Spent, Subject, SweepResult
 from quantbench.core.steps import calibration_name
@@ -94,10 +95,10 @@ def file_of(known: Known, arm_id: str) -> Made:
     if isinstance(variant.quantization, Float32):
         return _exported(known, variant.export)
     outcome = None if own is None else own.artifact
-    made_from = [_exported(known, variant.export)]
+    made_from = [_source(known, variant.source)]
     scheme = variant.quantization
     if isinstance(scheme, Static):
-        made_from.append(_ranges(known, variant.export, scheme.calibration))
+        made_from.append(_ranges(known, variant.source, scheme.calibration))
     dumped = scheme.model_dump(mode="json", exclude={"calibration"})
     made_from.append(Made(what="quantization scheme", facts=dumped))
     facts: dict[str, JsonValue] = {}
@@ -135,16 +136,44 @@ def _exported(known: Known, export: Export) -> Made:
     return _with_outcome(Made(what="exported file", facts=facts), outcome, [model(known)])
 
 
-def _ranges(known: Known, export: Export, calibration: Calibration) -> Made:
+def _source(known: Known, source: FloatModel) -> Made:
+    """A float file that is quantized: exported or given, and prepared if it is to be."""
+    exported = _exported(known, source.export)
+    if not source.is_prepared:
+        return exported
+    preparation = source.preparation
+    facts: dict[str, JsonValue] = {
+        "key": known.key("optimize", source.name),
+        **preparation.model_dump(mode="json", exclude={"smoothing"}),
+    }
+    made_from = [exported]
+    if preparation.smoothing is not None:
+        facts["smooth_quant_alpha"] = preparation.smoothing.alpha
+        made_from.append(_samples(known, preparation.smoothing.num_calibration_samples))
+    return Made(what="prepared file", facts=facts, made_from=tuple(made_from))
+
+
+def _ranges(known: Known, source: FloatModel, calibration: Calibration) -> Made:
     """The activation ranges of that calibration, and the rows that they were found on."""
+    data = _samples(known, calibration.num_calibration_samples)
+    key = known.key("calibrate", calibration_name(source, calibration))
+    return Made(
+        what="activation ranges",
+        facts={"key": key, **calibration.reads(), "num_samples": data.facts["num_samples"]},
+        made_from=(data, _source(known, source)),
+    )
+
+
+def _samples(known: Known, num_samples: int) -> Made:
+    """The rows of the calibration split that were run."""
     config, subject = known.result.config, known.subject
     rows = sample_indices(
         subject.calibration_num_rows or 0,
-        calibration.num_calibration_samples,
+        num_samples,
         config.sampling,
         config.seed,
     )
-    data = Made(
+    return Made(
         what="calibration data",
         facts={
             **_dataset(known),
@@ -156,12 +185,6 @@ def _ranges(known: Known, export: Export, calibration: Calibration) -> Made:
             "seed": config.seed,
             "rows": list(rows),
         },
-    )
-    key = known.key("calibrate", calibration_name(export, calibration))
-    return Made(
-        what="activation ranges",
-        facts={"key": key, **calibration.reads(), "num_samples": len(rows)},
-        made_from=(data, _exported(known, export)),
     )
 
 

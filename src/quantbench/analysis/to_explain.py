@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quantbench.core.config import SweepConfig
 from quantbench.core.errors import QuantbenchError, UsageError
-from quantbench.core.plan import Arm, Variant
+from quantbench.core.plan import Arm
 from quantbench.core.quantization import Float32
 from quantbench.core.results import Artifact, SweepResult
 from quantbench.core.summary import MetricSummary, RowSummary, SweepSummary
@@ -62,7 +62,7 @@ def explain_unit(
         config=config,
         subject=result.subject,
         arm=arm,
-        exported_key=_float_key(result, arm.variant),
+        float_key=_float_key(result, arm),
         artifact_key=_artifact(result, arm).key,
         cell=result.plan.cells[0],
         num_samples=min(num_samples, result.subject.num_eval_samples),
@@ -75,11 +75,15 @@ def _primary(row: RowSummary, summary: SweepSummary) -> MetricSummary | None:
     return next((item for item in metrics if item.name == summary.primary_metric), None)
 
 
-def _float_key(result: SweepResult, variant: Variant) -> str:
-    """The key of the float file that a variant was made from."""
-    exported = Variant(export=variant.export, quantization=Float32())
-    found = next(item for item in result.arms if item.arm.variant == exported)
-    return _artifact(result, found.arm).key
+def _float_key(result: SweepResult, arm: Arm) -> str:
+    """The key of the float file that an arm's file was quantized from."""
+    found = _artifact(result, arm).float_key
+    if found is None:
+        raise QuantbenchError(
+            f"the results do not say what the file of {arm.id} was made from",
+            hint="They are of an older version: run the sweep again.",
+        )
+    return found
 
 
 def _artifact(result: SweepResult, arm: Arm) -> Artifact:

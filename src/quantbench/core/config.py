@@ -93,6 +93,13 @@ class FrameworkArgs(Frozen):
     optimization_level: Literal[0, 1, 2, 99] = Field(
         99, description="ONNX Runtime graph optimization: 0 none, 1 basic, 2 extended, 99 all."
     )
+    optimize_before_quantization: bool = Field(
+        False,
+        description=(
+            "Write ONNX Runtime's fused operators (attention, GELU, layer normalization) into the "
+            "file before it is quantized."
+        ),
+    )
 
 
 # What a user waits for: the answer to one query, or a heap of samples. MLPerf Inference's terms.
@@ -192,6 +199,20 @@ class SweepConfig(Frozen):
             "Static and dynamic. Also quantize the MatMuls of two activations, as in attention."
         ),
     )
+    clamp_mask: bool = Field(
+        True,
+        description=(
+            "Static. Clamp the huge negative constant of the attention mask, and keep the sums of "
+            "mask and scores in floats: no range serves both."
+        ),
+    )
+    smooth_quant_alpha: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
+        description=(
+            "Static. SmoothQuant's migration strength: at 0.5 activations and weights share what "
+            "is hard to quantize, at 1 the weights take all of it; not done when left out."
+        ),
+    )
     calibration: Calibration = Field(
         default_factory=Calibration, description="Static quantization only."
     )
@@ -270,11 +291,14 @@ SWEEPABLE: tuple[str, ...] = (
     "weight_symmetric",
     "reduce_range",
     "quantize_activation_matmul",
+    "clamp_mask",
+    "smooth_quant_alpha",
     *(f"calibration.{name}" for name in Calibration.model_fields),
     *(f"weight_only.{name}" for name in Blocks.model_fields),
     "framework",
     "framework_args.opset",
     "framework_args.exporter",
     "framework_args.optimization_level",
+    "framework_args.optimize_before_quantization",
     "aware_training",
 )

@@ -22,11 +22,16 @@ from quantbench.core.quantization import (
 )
 from quantbench.core.vocabulary import (
     DYNAMIC_OPERATORS,
+    MASK_FREE_OPERATORS,
     PER_CHANNEL_OPERATORS,
+    SMOOTHED_OPERATORS,
     WEIGHT_ONLY_OPERATORS,
     WEIGHT_OPERATORS,
     exclusion_operators,
 )
+
+# The value of a parameter that does nothing, where it is not its default.
+_OFF: dict[str, Any] = {"clamp_mask": False}
 
 
 def effective(asked: Float32 | Scheme) -> tuple[Float32 | Scheme, list[Inert]]:
@@ -51,12 +56,12 @@ def effective(asked: Float32 | Scheme) -> tuple[Float32 | Scheme, list[Inert]]:
         else:
             reason = f"none of its nodes is of a type that is quantized here ({_join(operators)})"
             if not operators:
-                reason = _NOTHING
+                reason = NOTHING
             inert.append(Inert(parameter="node_exclusion", value=name, reason=reason))
     changed: dict[str, Any] = {"operators": operators, "node_exclusion": tuple(acting)}
     found = asked.model_copy(update=changed)
     for name, reason in _idle_fields(found):
-        value, off = getattr(found, name), type(found).model_fields[name].default
+        value, off = getattr(found, name), _OFF.get(name, type(found).model_fields[name].default)
         if value != off:
             inert.append(Inert(parameter=name, value=repr(value), reason=reason))
             found = found.model_copy(update={name: off})
@@ -72,7 +77,7 @@ def of_other_approaches(approach: str) -> dict[str, str]:
     }
 
 
-_NOTHING = "no operator of this row can be quantized"
+NOTHING = "no operator of this row can be quantized"
 
 
 def _why_idle(asked: Scheme, operator: str) -> str | None:
@@ -92,7 +97,7 @@ def _idle_fields(scheme: Scheme) -> Iterator[tuple[str, str]]:
     """Parameters that do nothing with these operators, and why; in order: one may idle the next."""
     operators = set(scheme.operators)
     if not operators:
-        yield from ((name, _NOTHING) for name in APPROACHES_OF if hasattr(scheme, name))
+        yield from ((name, NOTHING) for name in APPROACHES_OF if hasattr(scheme, name))
         return
     if isinstance(scheme, WeightOnly):
         return
@@ -106,6 +111,10 @@ def _idle_fields(scheme: Scheme) -> Iterator[tuple[str, str]]:
         yield "quantize_activation_matmul", f"MatMul is not quantized here ({names})"
     if not isinstance(scheme, Static):
         return
+    if operators <= MASK_FREE_OPERATORS:
+        yield "clamp_mask", f"{names} does not see the attention mask"
+    if not operators & SMOOTHED_OPERATORS:
+        yield "smooth_quant_alpha", f"{names} has no weights to smooth for"
     weighted = operators & WEIGHT_OPERATORS
     if scheme.per_channel and scheme.quant_format == "QDQ" and weighted <= PER_CHANNEL_OPERATORS:
         yield "weight_symmetric", "QDQ weights with one scale per channel are always symmetric"

@@ -19,6 +19,7 @@ from quantbench.core.steps import Step
 _GUESSED_SECONDS = {
     "prepare": 4.0,
     "export": 4.0,
+    "optimize": 1.0,
     "calibrate": 0.02,
     "quantize": 1.5,
     "evaluate": 0.005,
@@ -26,6 +27,8 @@ _GUESSED_SECONDS = {
     "explain": 4.0,
     "report": 3.0,
 }
+# Stages whose time grows with the number of parameters.
+_WORK_ON_A_MODEL = frozenset({"export", "optimize", "calibrate", "quantize", "evaluate", "explain"})
 _FLOAT_BYTES = 4
 # What of an earlier unit is looked at: machines and models change.
 _MOST_ENTRIES = 30
@@ -81,7 +84,7 @@ def estimate(
             per_parameter = median(
                 past.seconds / past.amount / past.num_parameters for past in scaled[-_MOST_ENTRIES:]
             )
-            is_work = step.stage in ("calibrate", "evaluate", "quantize", "export", "explain")
+            is_work = step.stage in _WORK_ON_A_MODEL
             rate = per_parameter * subject.num_parameters if is_work else _rate(scaled)
             return Estimate(seconds=rate * step.amount, learned=True)
     return Estimate(seconds=_GUESSED_SECONDS[step.stage] * step.amount, learned=False)
@@ -133,7 +136,8 @@ def disk_bytes(plan: Plan, subject: Subject | None) -> int | None:
     """What the model files of a sweep take at most: as if nothing of them got smaller."""
     if subject is None:
         return None
-    return len(plan.variants) * subject.num_parameters * _FLOAT_BYTES
+    num_files = len(plan.variants) + len(plan.prepared)
+    return num_files * subject.num_parameters * _FLOAT_BYTES
 
 
 def naive_seconds(plan: Plan, seconds: Mapping[str, float], duration_s: float) -> float:

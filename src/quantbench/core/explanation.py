@@ -79,7 +79,8 @@ class NodeFacts(Frozen):
     """One node of the float graph that computes with activations, and whether it is quantized.
 
     `excluded_by` names the exclusions of the scheme that describe it, `patterns` all that do.
-    `constant_operand` says that one of its data inputs is a weight or another constant.
+    `constant_operand` says that one of its data inputs is a weight or another constant, `masked`
+    that it makes or reads values of the attention mask.
     """
 
     name: str
@@ -89,6 +90,7 @@ class NodeFacts(Frozen):
     excluded_by: tuple[str, ...]
     patterns: tuple[str, ...]
     constant_operand: bool
+    masked: bool = False
 
 
 class IdlePairs(Frozen):

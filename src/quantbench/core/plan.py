@@ -15,9 +15,10 @@ from pydantic import JsonValue
 from quantbench.core.calibration import Calibration, methods_with
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_file import with_values
-from quantbench.core.effective import effective, of_other_approaches
+from quantbench.core.effective import NOTHING, effective, of_other_approaches
 from quantbench.core.exporters import Export, export_refusal
 from quantbench.core.frozen import Frozen, content_key
+from quantbench.core.preparation import FloatModel, Preparation, Smoothing
 from quantbench.core.quantization import (
     APPROACHES_OF,
     Float32,
@@ -32,14 +33,19 @@ ORIGINAL_ID = "original"
 REFERENCE_FRAMEWORK = "onnxruntime"
 # What ONNX Runtime does if it is told nothing.
 DEFAULT_LEVEL = 99
+_FUSED = "framework_args.optimize_before_quantization"
 
 Role = Literal["original", "reference", "reference_twin", "row"]
 
 
 class Variant(Frozen):
-    """One distinct model file: an export, quantized or as it is."""
+    """One distinct model file: an export, quantized or as it is.
+
+    `fused` says that ONNX Runtime's fused operators are written into it before.
+    """
 
     export: Export
+    fused: bool = False
     quantization: Quantization
 
     @property
@@ -50,6 +56,19 @@ class Variant(Frozen):
             dynamo = "-dynamo" if self.export.exporter == "dynamo" else ""
             return f"{scheme}-opset{self.export.opset}{dynamo}"
         return f"{scheme}-{content_key(self.model_dump(mode='json'), 8)}"
+
+    @property
+    def source(self) -> FloatModel:
+        """The float file that it is quantized from."""
+        scheme, smoothing = self.quantization, None
+        if isinstance(scheme, Static) and scheme.smooth_quant_alpha is not None:
+            smoothing = Smoothing(
+                alpha=scheme.smooth_quant_alpha,
+                num_calibration_samples=scheme.calibration.num_calibration_samples,
+            )
+        clamp = isinstance(scheme, Static) and scheme.clamp_mask
+        prepared = Preparation(fuse=self.fused, clamp_mask=clamp, smoothing=smoothing)
+        return FloatModel(export=self.export, preparation=prepared)
 
 
 class Arm(Frozen):
@@ -115,12 +134,12 @@ class Plan(Frozen):
     """Rows, and the distinct work that they share.
 
     `variants` are the files to make, `arms` what is evaluated and timed, `calibrations` the sets
-    of activation ranges that static variants need, per export.
+    of activation ranges that static variants need, per float file.
     """
 
     rows: tuple[Row, ...]
     variants: tuple[Variant, ...]
-    calibrations: tuple[tuple[Export, Calibration], ...]
+    calibrations: tuple[tuple[FloatModel, Calibration], ...]
     arms: tuple[Arm, ...]
     cells: tuple[Cell, ...]
     inert: tuple[Inert, ...]
@@ -128,6 +147,12 @@ class Plan(Frozen):
     def arm(self, arm_id: str) -> Arm:
         """The arm with that id."""
         return next(arm for arm in self.arms if arm.id == arm_id)
+
+    @property
+    def prepared(self) -> tuple[FloatModel, ...]:
+        """The float files that differ from their export."""
+        sources = dict.fromkeys(variant.source for variant in self.variants)
+        return tuple(source for source in sources if source.is_prepared)
 
     @property
     def measured_arms(self) -> tuple[Arm, ...]:
@@ -171,10 +196,15 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
             inert += _unused_calibration(scheme.calibration)
             acting = scheme.calibration.effective()
             scheme = scheme.model_copy(update={"calibration": acting})
+        fused = row.framework_args.optimize_before_quantization
+        if fused and isinstance(scheme, Float32):
+            inert.append(Inert(parameter=_FUSED, value=repr(fused), reason=NOTHING))
+            fused = False
         export, level = row.export(), row.framework_args.optimization_level
         not_exported = export_refusal(export)
         refused = not_exported or refusal(scheme, export.opset)
-        arm = _arm("row", row.framework, Variant(export=export, quantization=scheme), level)
+        variant = Variant(export=export, fused=fused, quantization=scheme)
+        arm = _arm("row", row.framework, variant, level)
         if refused is None:
             arms.setdefault(arm.id, arm)
         rows.append(
@@ -190,7 +220,7 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
     used = [arm.variant for arm in arms.values() if arm.variant is not None]
     variants = tuple({variant.id: variant for variant in used}.values())
     calibrations = {
-        (variant.export, variant.quantization.calibration): None
+        (variant.source, variant.quantization.calibration): None
         for variant in variants
         if isinstance(variant.quantization, Static)
     }
@@ -204,12 +234,14 @@ def make_plan(config: SweepConfig, task: TaskSpec) -> Plan:
     )
 
 
-def calibrated_operators(plan: Plan, export: Export, calibration: Calibration) -> tuple[str, ...]:
+def calibrated_operators(
+    plan: Plan, source: FloatModel, calibration: Calibration
+) -> tuple[str, ...]:
     """The operator types whose tensors need ranges: one calibration serves all rows."""
     found = {
         operator
         for variant in plan.variants
-        if variant.export == export
+        if variant.source == source
         and isinstance(variant.quantization, Static)
         and variant.quantization.calibration == calibration
         for operator in variant.quantization.operators

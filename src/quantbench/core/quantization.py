@@ -70,6 +70,8 @@ class Static(Frozen):
     weight_symmetric: bool = True
     reduce_range: bool = False
     quantize_activation_matmul: bool = False
+    clamp_mask: bool = True
+    smooth_quant_alpha: float | None = None
     calibration: Calibration = Calibration()
 
 

@@ -55,7 +55,9 @@ class Artifact(Frozen):
     describes in this graph, `exclusion_effects` those of them that would otherwise have been
     quantized; `executed_nodes` counts the operator types of the graph that the
     session really ran, after its own optimization, by `optimization_level`.
-    `max_abs_difference` is to PyTorch, over the outputs, for an exported model.
+    `max_abs_difference` is to PyTorch, over the outputs, for an exported model. `float_key` is the
+    key of the float file that a quantized one was made from; `num_masked_nodes` counts the nodes
+    that stay in floats because they see the attention mask, None where none was looked for.
     """
 
     outcome: Literal["completed"] = "completed"
@@ -70,6 +72,8 @@ class Artifact(Frozen):
     exclusion_effects: dict[str, int] = Field(default_factory=dict)
     executed_nodes: dict[str, dict[str, int]] = Field(default_factory=dict)
     max_abs_difference: float | None = None
+    float_key: str | None = None
+    num_masked_nodes: int | None = None
 
 
 class Prediction(Frozen):

@@ -7,9 +7,9 @@ from typing import Literal
 
 from quantbench.core.calibration import METHOD_DEFAULTS, Calibration
 from quantbench.core.config import SweepConfig
-from quantbench.core.exporters import Export
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Plan, Variant
+from quantbench.core.preparation import FloatModel
 from quantbench.core.quantization import Float32, Static
 
 Cores = Literal["one", "all"]
@@ -55,14 +55,15 @@ def steps(plan: Plan, config: SweepConfig, num_eval_samples: int) -> tuple[Step,
         export: Step(stage="export", name=export.name, needs=(PREPARE.id,), cores="one")
         for export in dict.fromkeys(variant.export for variant in plan.variants)
     }
+    optimized = [_optimize_step(source) for source in plan.prepared]
     calibrations = [
         Step(
             stage="calibrate",
-            name=calibration_name(export, calibration),
-            needs=(exports[export].id,),
+            name=calibration_name(source, calibration),
+            needs=(_float_file(source),),
             amount=calibration.num_calibration_samples,
         )
-        for export, calibration in plan.calibrations
+        for source, calibration in plan.calibrations
     ]
     quantized = [
         Step(
@@ -75,7 +76,8 @@ def steps(plan: Plan, config: SweepConfig, num_eval_samples: int) -> tuple[Step,
         for item in plan.variants
         if not isinstance(item.quantization, Float32)
     ]
-    files = _ids([*exports.values(), *calibrations, *quantized])
+    made = (*exports.values(), *optimized, *calibrations, *quantized)
+    files = _ids(made)
     evaluated = [
         Step(stage="evaluate", name=arm.id, needs=files, kind=_kind(arm), amount=num_eval_samples)
         for arm in plan.measured_arms
@@ -88,11 +90,10 @@ def steps(plan: Plan, config: SweepConfig, num_eval_samples: int) -> tuple[Step,
     measured = (*_ids(evaluated), *_ids(timed))
     explained = [Step(stage="explain", name=EXPLAIN_NAME, needs=measured)] if quantized else []
     report = Step(stage="report", name=REPORT_NAME, needs=(*measured, *_ids(explained)))
-    made = (*exports.values(), *calibrations, *quantized)
     return (PREPARE, *made, *evaluated, *timed, *explained, report)
 
 
-def calibration_name(export: Export, calibration: Calibration) -> str:
+def calibration_name(source: FloatModel, calibration: Calibration) -> str:
     """For example `opset 11, minmax, 100 samples`; what is not the method's default is named."""
     own = METHOD_DEFAULTS[calibration.method]
     changed = [
@@ -101,17 +102,35 @@ def calibration_name(export: Export, calibration: Calibration) -> str:
         if name != "method" and value != own[name]
     ]
     samples = f"{calibration.num_calibration_samples} samples"
-    return ", ".join([export.name, calibration.method, *changed, samples])
+    return ", ".join([source.name, calibration.method, *changed, samples])
+
+
+def _optimize_step(source: FloatModel) -> Step:
+    """Prepare a float file: for SmoothQuant samples are run, which takes most of the time."""
+    smoothing = source.preparation.smoothing
+    return Step(
+        stage="optimize",
+        name=source.name,
+        needs=(f"export {source.export.name}",),
+        cores="one" if smoothing is None else "all",
+        kind="" if smoothing is None else "smoothing",
+        amount=1.0 if smoothing is None else smoothing.num_calibration_samples,
+    )
+
+
+def _float_file(source: FloatModel) -> str:
+    """The step that makes a float file."""
+    if source.is_prepared:
+        return f"optimize {source.name}"
+    return f"export {source.export.name}"
 
 
 def _needed_files(variant: Variant) -> tuple[str, ...]:
-    export = f"export {variant.export.name}"
-    if isinstance(variant.quantization, Static):
-        return (
-            export,
-            f"calibrate {calibration_name(variant.export, variant.quantization.calibration)}",
-        )
-    return (export,)
+    source, scheme = variant.source, variant.quantization
+    if isinstance(scheme, Static):
+        name = calibration_name(source, scheme.calibration)
+        return (_float_file(source), f"calibrate {name}")
+    return (_float_file(source),)
 
 
 def _kind(arm: Arm) -> str:

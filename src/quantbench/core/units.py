@@ -13,6 +13,7 @@ from quantbench.core.explanation import Explanation
 from quantbench.core.exporters import Export
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Cell, Variant
+from quantbench.core.preparation import Preparation
 from quantbench.core.results import Environment, Failed, Subject, Timing, TimingOutcome
 
 
@@ -33,25 +34,35 @@ class ExportUnit(Frozen):
     levels: tuple[int, ...]
 
 
+class OptimizeUnit(Frozen):
+    """Prepare an exported model to be calibrated and quantized."""
+
+    stage: Literal["optimize"] = "optimize"
+    config: SweepConfig
+    subject: Subject
+    exported_key: str
+    preparation: Preparation
+
+
 class CalibrateUnit(Frozen):
-    """Find the activation ranges of an exported model for all `operators`."""
+    """Find the activation ranges of a float model for all `operators`."""
 
     stage: Literal["calibrate"] = "calibrate"
     config: SweepConfig
     subject: Subject
-    exported_key: str
+    float_key: str
     operators: tuple[str, ...]
     calibration: Calibration
 
 
 class QuantizeUnit(Frozen):
-    """Quantize an exported model, and run the file once at each of `levels`."""
+    """Quantize a float model, and run the file once at each of `levels`."""
 
     stage: Literal["quantize"] = "quantize"
     config: SweepConfig
     subject: Subject
     variant: Variant
-    exported_key: str
+    float_key: str
     ranges_key: str | None
     levels: tuple[int, ...]
 
@@ -104,7 +115,7 @@ class ExplainUnit(Frozen):
     config: SweepConfig
     subject: Subject
     arm: Arm
-    exported_key: str
+    float_key: str
     artifact_key: str
     cell: Cell
     num_samples: int
@@ -112,7 +123,14 @@ class ExplainUnit(Frozen):
 
 
 Unit = Annotated[
-    PrepareUnit | ExportUnit | CalibrateUnit | QuantizeUnit | EvaluateUnit | TimeUnit | ExplainUnit,
+    PrepareUnit
+    | ExportUnit
+    | OptimizeUnit
+    | CalibrateUnit
+    | QuantizeUnit
+    | EvaluateUnit
+    | TimeUnit
+    | ExplainUnit,
     Field(discriminator="stage"),
 ]
 UNIT: TypeAdapter[Unit] = TypeAdapter(Unit)
@@ -131,6 +149,24 @@ class Prepared(Frozen):
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     stamp: str = ""
+
+
+class Optimized(Frozen):
+    """The answer to `OptimizeUnit`: a float model in the store, and what was done to it.
+
+    `num_masks` constants were clamped. `num_folded` activations were smoothed in what makes them,
+    `num_multiplied` by a node before what reads them. `fused` counts the fused operators by type.
+    """
+
+    outcome: Literal["completed"] = "completed"
+    key: str
+    num_bytes: int
+    sha256: str
+    num_masks: int = 0
+    num_folded: int = 0
+    num_multiplied: int = 0
+    fused: dict[str, int] = Field(default_factory=dict)
+    seconds: float
 
 
 class Ranges(Frozen):
@@ -182,6 +218,7 @@ class Refused(Frozen):
 
 
 PrepareAnswer = Annotated[Prepared | Refused | Failed, Field(discriminator="outcome")]
+OptimizedAnswer = Annotated[Optimized | Failed, Field(discriminator="outcome")]
 RangesAnswer = Annotated[Ranges | Failed, Field(discriminator="outcome")]
 ExplanationAnswer = Annotated[Explanation | Failed, Field(discriminator="outcome")]
 CellAnswer = Annotated[CellTimings | Failed, Field(discriminator="outcome")]

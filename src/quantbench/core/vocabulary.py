@@ -137,6 +137,14 @@ PER_CHANNEL_OPERATORS: frozenset[str] = frozenset(
 # Operators with weights of a model: what `weight_type` can act on.
 WEIGHT_OPERATORS: frozenset[str] = PER_CHANNEL_OPERATORS | {"EmbedLayerNormalization", "Gather"}
 
+# Operators whose inputs and outputs never hold the values of an attention mask.
+MASK_FREE_OPERATORS: frozenset[str] = frozenset(
+    {"Attention", "Conv", "EmbedLayerNormalization", "Gemm", "LayerNormalization", "MatMul"}
+)
+
+# Operators whose weights take over a part of the activations' range in SmoothQuant.
+SMOOTHED_OPERATORS: frozenset[str] = frozenset({"Attention", "Gemm", "MatMul"})
+
 # Operators whose weights can be stored in blocks.
 WEIGHT_ONLY_OPERATORS: frozenset[str] = frozenset({"MatMul"})
 

@@ -6,6 +6,8 @@ from collections.abc import Collection
 
 import onnx
 
+from quantbench.graph.free_names import FreeNames
+
 
 def with_own_weights(
     model: onnx.ModelProto, names: Collection[str], others: Collection[str]
@@ -34,12 +36,10 @@ def with_own_weights(
         return model
     own = onnx.ModelProto()
     own.CopyFrom(model)
-    taken = {name for node in model.graph.node for name in (*node.input, *node.output)}
+    names_for = FreeNames(model)
     renamed: dict[str, str] = {}
     for name in shared:
-        renamed[name] = f"{name}_own"
-        while renamed[name] in taken:
-            renamed[name] += "_"
+        renamed[name] = names_for.free(f"{name}_own")
         copied = own.graph.initializer.add()
         copied.CopyFrom(initializers[name])
         copied.name = renamed[name]

@@ -27,6 +27,8 @@ PARAMETERS: tuple[str, ...] = (
     "weight_symmetric",
     "reduce_range",
     "quantize_activation_matmul",
+    "clamp_mask",
+    "smooth_quant_alpha",
     "calibration",
     "weight_only",
     "framework",

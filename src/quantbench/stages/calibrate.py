@@ -96,18 +96,19 @@ def collect_ranges(
         count = 0
         for inputs in samples:
             check_names(inputs, declared, declared)
+            _check_not_empty(inputs, count)
             values = dict(zip(computed, session.run(None, dict(inputs)), strict=True))
             for tensor in tensors:
                 parts = [values.pop(part) for part in fetched(tensor, method.needs_all_values)]
-                if not all(_is_finite(part) for part in parts):
-                    raise _not_finite(tensor, count, copy, inputs)
+                if not all(_is_finite(part) and part.size for part in parts):
+                    raise _unusable(tensor, count, copy, inputs)
                 array = parts[0] if len(parts) == 1 else np.concatenate(parts)
                 states[tensor] = method.fold(states[tensor], array)
             # Extremes computed in the graph may hide what is not a number; the model's own outputs
             # are there as well.
             for name, array in values.items():
                 if not _is_finite(array):
-                    raise _not_finite(name, count, copy, inputs)
+                    raise _unusable(name, count, copy, inputs)
             count += 1
             if on_sample is not None:
                 on_sample(count)
@@ -124,16 +125,33 @@ def _is_finite(array: np.ndarray) -> bool:
     return not np.issubdtype(array.dtype, np.floating) or bool(np.isfinite(array).all())
 
 
-def _not_finite(tensor: str, number: int, model: Path, inputs: Inputs) -> QuantbenchError:
+def _check_not_empty(inputs: Inputs, number: int) -> None:
+    empty = [f"{name} has shape {array.shape}" for name, array in inputs.items() if not array.size]
+    if empty:
+        raise QuantbenchError(
+            f"calibration input {number} (the first is 0) is empty: {', '.join(empty)}",
+            hint="A sample needs a batch size and a length of at least 1.",
+        )
+
+
+def _unusable(tensor: str, number: int, model: Path, inputs: Inputs) -> QuantbenchError:
+    """Why a tensor has no range: it has values that are not finite, or none at all."""
     if not all(_is_finite(array) for array in inputs.values()):
         where = "the sample itself is not finite"
     else:
         node = first_broken_node(model, inputs, model.parent)
+        if node is None:  # the extremes of nothing are infinite
+            return QuantbenchError(
+                f"{tensor} has no values, so no range, in calibration input {number} (the first "
+                "is 0): one of its dimensions is 0, as behind a weight of width 0",
+                hint="Take the node out of the model, or dynamic quantization, which needs none.",
+            )
         where = f"the first node that makes such a value is {node}"
     return QuantbenchError(
         f"{tensor} is not finite (infinite, or not a number) in calibration input {number} "
         f"(the first is 0): {where}",
-        hint="An attention mask of minus infinity does that; so do broken weights and samples.",
+        hint="An attention mask of minus infinity does that (clamp_mask: true); so do broken "
+        "weights and samples.",
     )
 
 

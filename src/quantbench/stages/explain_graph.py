@@ -10,6 +10,7 @@ import onnx
 from quantbench.core.explanation import IdlePairs, NodeFacts
 from quantbench.core.vocabulary import NodeExclusion
 from quantbench.graph.dataflow import dataflow, in_topological_order
+from quantbench.graph.masks import masked_nodes
 
 # They move values about, and compute none.
 MOVES = frozenset({
@@ -36,7 +37,7 @@ def computing_nodes(
         excluded: the exclusions of the scheme.
         layers: the block of each node, by name.
     """
-    flow = dataflow(float_model)
+    flow, masked = dataflow(float_model), masked_nodes(float_model)
     found: list[NodeFacts] = []
     for node in flow.nodes:
         if node.op_type in MOVES and node.name not in quantized:
@@ -55,6 +56,7 @@ def computing_nodes(
                 excluded_by=tuple(name for name in described if name in excluded),
                 patterns=described,
                 constant_operand=any(name and flow.is_constant(name) for name in node.input),
+                masked=node.name in masked,
             )
         )
     return tuple(found)

@@ -82,7 +82,7 @@ def export_onnx(
         raise QuantbenchError(refused)
     if not sample_inputs:
         raise QuantbenchError("an export needs at least one sample input")
-    checked = [variant for sample in sample_inputs for variant in (sample, *_padded(sample))]
+    checked = [variant for sample in sample_inputs for variant in (sample, *with_padding(sample))]
     original = PyTorchSession(load_model(model_dir, auto_class))
     expected = [original.bind(inputs)() for inputs in checked]
     original.close()
@@ -99,7 +99,7 @@ def export_onnx(
     return ExportFacts(opset, difference, len(checked))
 
 
-def _padded(inputs: Inputs) -> Iterator[Inputs]:
+def with_padding(inputs: Inputs) -> Iterator[Inputs]:
     """The same inputs with the last quarter of the first row masked, if there is a mask."""
     mask = inputs.get("attention_mask")
     if mask is not None and mask.ndim == 2 and mask.shape[1] >= 2:

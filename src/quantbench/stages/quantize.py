@@ -1,4 +1,4 @@
-"""Quantization: an exported file and a scheme in, a quantized file out."""
+"""Quantization: a float file and a scheme in, a quantized file out."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from quantbench.core.quantization import Dynamic, Scheme, Static, WeightOnly
 from quantbench.core.results import NodeCounts
 from quantbench.graph.counts import node_counts, op_type_counts
 from quantbench.graph.dataflow import subgraphs
+from quantbench.graph.masks import masked_nodes
 from quantbench.graph.matmuls import activation_matmuls
 from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
 from quantbench.graph.shared_weights import with_own_weights
+from quantbench.graph.smooth_quant import INSERTED_PREFIX
 from quantbench.stages.quantizers import dynamic, static, weight_only
 from quantbench.stages.quantizers.files import Files
 
@@ -29,24 +31,27 @@ class QuantizeFacts:
 
     `nodes` by operator type that was to be quantized; `exclusion_matches` the number of nodes
     that each exclusion of the scheme describes in the exported graph, `exclusion_effects` the
-    number of those that would otherwise be quantized.
+    number of those that would otherwise be quantized. `num_masked_nodes` counts the nodes that see
+    the attention mask, which stay in floats where it is clamped; None where it is not.
     """
 
     nodes: Mapping[str, NodeCounts]
     exclusion_matches: Mapping[str, int]
     exclusion_effects: Mapping[str, int]
+    num_masked_nodes: int | None
 
 
 def quantize_model(
-    exported: Path, scheme: Scheme, ranges: Path | None, output: Path
+    prepared: Path, scheme: Scheme, ranges: Path | None, output: Path
 ) -> QuantizeFacts:
     """Quantize a model with ONNX Runtime.
 
     Excluded nodes are named one by one to the quantizer, and so are the MatMuls of two
-    activations where they are not to be quantized.
+    activations where they are not to be quantized, and what sees the attention mask where that is
+    clamped: no range serves both a mask and scores.
 
     Args:
-        exported: ONNX file; it is not touched.
+        prepared: a float ONNX file; it is not touched.
         scheme: what to quantize.
         ranges: the file of `collect_ranges` over at least the scheme's operators; for static only.
         output: the file to write. It may still be one that the runtime refuses: see `check_file`.
@@ -56,11 +61,12 @@ def quantize_model(
     """
     if isinstance(scheme, Static) != (ranges is not None):
         raise QuantbenchError("static quantization needs the ranges of a calibration, others none")
-    model = with_node_names(onnx.load(exported))
+    model = with_node_names(onnx.load(prepared))
     wanted = find_exclusions(model, scheme.node_exclusion)
     operators = set(scheme.operators)
     matched = matched_names(wanted, scheme.node_exclusion)
-    kept = _kept(model, scheme)
+    masked = masked_nodes(model) if isinstance(scheme, Static) and scheme.clamp_mask else None
+    kept = _kept(model, scheme) | (masked or frozenset())
     excluded = sorted(matched | kept)
     if isinstance(scheme, Dynamic) and "MatMul" in operators and "Gemm" in op_type_counts(model):
         # The quantizer first makes MatMul and Add of each Gemm: it is asked for with MatMul, and
@@ -94,6 +100,7 @@ def quantize_model(
         nodes=node_counts(model, quantized, wanted, operators),
         exclusion_matches={name: len(names) for name, names in wanted.items()},
         exclusion_effects={name: len(names & in_question) for name, names in wanted.items()},
+        num_masked_nodes=None if masked is None else len(masked),
     )
 
 
@@ -120,10 +127,11 @@ def _refuse_reading_subgraphs(model: onnx.ModelProto) -> None:
 
 
 def _kept(model: onnx.ModelProto, scheme: Scheme) -> frozenset[str]:
-    """MatMuls that stay in float because they multiply two activations."""
+    """Nodes that stay in float for what they read: two activations, or the outliers of one."""
+    smoothing = {node.name for node in model.graph.node if node.name.startswith(INSERTED_PREFIX)}
     if isinstance(scheme, WeightOnly) or scheme.quantize_activation_matmul:
-        return frozenset()
-    return activation_matmuls(model)
+        return frozenset(smoothing)
+    return activation_matmuls(model) | smoothing
 
 
 def _run_quantizer(files: Files, scheme: Scheme, excluded: list[str]) -> None:

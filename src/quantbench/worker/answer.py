@@ -19,6 +19,7 @@ from quantbench.core.units import (
     EvaluateUnit,
     ExplainUnit,
     ExportUnit,
+    OptimizeUnit,
     PrepareUnit,
     QuantizeUnit,
     Refused,
@@ -27,7 +28,7 @@ from quantbench.core.units import (
 from quantbench.protocols import Progress
 from quantbench.worker.access import Access
 from quantbench.worker.explain import explain
-from quantbench.worker.files import calibrate, export, quantize
+from quantbench.worker.files import calibrate, export, optimize, quantize
 from quantbench.worker.measure import evaluate_arm, time_arms
 from quantbench.worker.prepare import prepare
 
@@ -71,6 +72,8 @@ def run_unit(data: Mapping[str, Any], access: Access) -> Frozen:
             return prepare(unit.config)
         case ExportUnit():
             return export(unit, access)
+        case OptimizeUnit():
+            return optimize(unit, access)
         case CalibrateUnit():
             return calibrate(unit, access)
         case QuantizeUnit():

@@ -46,7 +46,7 @@ def explain(unit: ExplainUnit, access: Access) -> Explanation:
         level = unit.arm.optimization_level
         facts = explain_file(
             Files(
-                exact=access.file(unit.exported_key),
+                exact=access.file(unit.float_key),
                 quantized=access.file(unit.artifact_key),
                 scheme=variant.quantization,
                 optimization_level=DEFAULT_LEVEL if level is None else level,

@@ -19,6 +19,7 @@ from quantbench.core.units import (
     EvaluateUnit,
     ExplainUnit,
     ExportUnit,
+    OptimizeUnit,
     QuantizeUnit,
     TimeUnit,
     Unit,
@@ -28,8 +29,9 @@ from quantbench.data.sampling import sample_indices
 # Raised when the code of a stage changes what it makes, so that old artifacts are not reused.
 STAGE_VERSIONS = {
     "export": 2,
+    "optimize": 1,
     "calibrate": 2,
-    "quantize": 2,
+    "quantize": 3,
     "evaluate": 1,
     "time": 2,
     "explain": 1,
@@ -48,6 +50,8 @@ def unit_keys(unit: Unit) -> tuple[str, ...]:
     match unit:
         case ExportUnit():
             return (export_key(unit),)
+        case OptimizeUnit():
+            return (optimize_key(unit),)
         case CalibrateUnit():
             return (calibrate_key(unit),)
         case QuantizeUnit():
@@ -84,12 +88,29 @@ def export_key(unit: ExportUnit) -> str:
     )
 
 
+def optimize_key(unit: OptimizeUnit) -> str:
+    """The key of a prepared file: of samples only where they are run."""
+    reads: dict[str, Any] = {
+        "exported": unit.exported_key,
+        "preparation": unit.preparation.model_dump(mode="json"),
+    }
+    if unit.preparation.fuse:
+        reads["model"] = unit.subject.model_digest
+    encoding: tuple[str, ...] = ()
+    if unit.preparation.smoothing is not None:
+        encoding = ENCODING_PACKAGES
+        reads["data"] = unit.subject.calibration_fingerprint
+        reads["indices"] = smoothed_rows(unit)
+        reads["task"] = _task(unit.config, unit.subject)
+    return _key("optimize", reads | {"tools": _versions("onnx", "onnxruntime", *encoding)})
+
+
 def calibrate_key(unit: CalibrateUnit) -> str:
-    """The key of the activation ranges of an exported file."""
+    """The key of the activation ranges of a float file."""
     return _key(
         "calibrate",
         {
-            "exported": unit.exported_key,
+            "exported": unit.float_key,
             "operators": unit.operators,
             "calibration": unit.calibration.reads(),
             "data": unit.subject.calibration_fingerprint,
@@ -105,9 +126,11 @@ def quantize_key(unit: QuantizeUnit) -> str:
     return _key(
         "quantize",
         {
-            "exported": unit.exported_key,
+            "exported": unit.float_key,
             "ranges": unit.ranges_key,
-            "scheme": unit.variant.quantization.model_dump(mode="json", exclude={"calibration"}),
+            "scheme": unit.variant.quantization.model_dump(
+                mode="json", exclude={"calibration", "smooth_quant_alpha"}
+            ),
             "levels": unit.levels,
             "machine": environment.accuracy_fingerprint(environment.read_cpu()),
             "tools": _versions("onnx", "onnxruntime"),
@@ -172,7 +195,7 @@ def explain_key(unit: ExplainUnit) -> str:
     return _key(
         "explain",
         {
-            "exported": unit.exported_key,
+            "exported": unit.float_key,
             "quantized": unit.artifact_key,
             "optimization_level": unit.arm.optimization_level,
             "cell": unit.cell.model_dump(mode="json"),
@@ -201,6 +224,15 @@ def evaluated_metrics(config: SweepConfig) -> tuple[str, ...]:
     """The metrics to keep: those that were asked for, or all of the task's."""
     spec = registry.task(config.task).spec
     return config.metrics or tuple(metric.name for metric in spec.metrics)
+
+
+def smoothed_rows(unit: OptimizeUnit) -> tuple[int, ...]:
+    """The rows that maxima of activations are taken over; none without SmoothQuant."""
+    smoothing = unit.preparation.smoothing
+    if smoothing is None:
+        return ()
+    num_rows = unit.subject.calibration_num_rows or 0
+    return calibration_rows(unit.config, num_rows, smoothing.num_calibration_samples)
 
 
 def calibrated_rows(unit: CalibrateUnit) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from quantbench.core.quantization import Blocks, WeightOnly
+from quantbench.graph.dataflow import used_names
 from quantbench.stages.quantizers.files import Files
 
 _DOMAIN = "com.microsoft"
@@ -44,7 +45,7 @@ def quantize(files: Files, scheme: WeightOnly, excluded: Sequence[str]) -> None:
         node.CopyFrom(_in_blocks(node, names, rows, columns, scheme.weight_only))
     for tensors in packed.values():
         graph.initializer.extend(tensors)
-    used = {name for node in graph.node for name in node.input}
+    used = {name for node in graph.node for name in used_names(node)}
     used |= {output.name for output in graph.output}
     kept = [item for item in graph.initializer if item.name not in packed or item.name in used]
     del graph.initializer[:]
