@@ -7,6 +7,9 @@ file over its own at optimization level 99, in one session per export, in blocks
 
     python benchmarks/quantization_schemes.py [--quick] [--all] [--model NAME ...] [--only TEXT]
 
+Schemes whose name begins with `fused` are made of a file with ONNX Runtime's fused operators;
+static ones with `Add`, or SmoothQuant, of a prepared file too, as in a sweep.
+
 The schemes of `MAIN` are made of every export, the others of one; `--all` makes all of all. What is
 done is kept below `--work`, so that a run that was stopped goes on where it was. Writes and prints
 Markdown.
@@ -29,13 +32,15 @@ import numpy as np
 from quantbench import environment, registry
 from quantbench.core.calibration import Calibration, CalibrationMethod
 from quantbench.core.config import SweepConfig, TimeBenchmarkArgs
+from quantbench.core.effective import effective
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.exporters import Export
-from quantbench.core.plan import Cell
-from quantbench.core.quantization import Blocks, Dynamic, Scheme, Static, WeightOnly
+from quantbench.core.plan import Cell, Variant
+from quantbench.core.quantization import Blocks, Dynamic, Float32, Scheme, Static, WeightOnly
 from quantbench.core.refusals import refusal
 from quantbench.core.results import Timing
 from quantbench.core.stats import ratio_estimate, ratio_per_round
+from quantbench.core.vocabulary import Operator
 from quantbench.protocols import Array, Inputs, Outputs, SessionOptions
 
 RESULT = Path("benchmarks/results/quantization_schemes.md")
@@ -70,6 +75,10 @@ def _weight_only(**blocks: Any) -> WeightOnly:
     return WeightOnly(operators=("MatMul",), weight_only=Blocks(**blocks))
 
 
+# In fused files the projections of queries, keys and values are in `Attention`.
+_FUSED_OPERATORS: tuple[Operator, ...] = ("Attention", "MatMul")
+FUSED = "fused, "
+
 SCHEMES: dict[str, Scheme] = {
     "dynamic S8": Dynamic(operators=("MatMul",)),
     "dynamic S8, per channel": Dynamic(operators=("MatMul",), per_channel=True),
@@ -82,6 +91,8 @@ SCHEMES: dict[str, Scheme] = {
     "QDQ U8S8, percentile": _static("percentile"),
     "QDQ U8S8, activation MatMuls": _static(quantize_activation_matmul=True),
     "QDQ U8S8, Add too": _static(operators=("Add", "MatMul")),
+    "QDQ U8S8, SmoothQuant 0.5": _static(smooth_quant_alpha=0.5),
+    "QDQ U8S8, SmoothQuant 0.75": _static(smooth_quant_alpha=0.75),
     "QDQ U8U8": _static(weight_type="uint8"),
     "QDQ S8S8": _static(activation_type="int8"),
     "QOperator U8S8": _static(quant_format="QOperator"),
@@ -90,6 +101,13 @@ SCHEMES: dict[str, Scheme] = {
     "weight-only 8 bits": _weight_only(bits=8),
     "weight-only 4 bits": _weight_only(bits=4),
     "weight-only 4 bits, level 1": _weight_only(bits=4, accuracy_level=1),
+    FUSED + "dynamic S8": Dynamic(operators=_FUSED_OPERATORS),
+    FUSED + "dynamic S8, per channel": Dynamic(operators=_FUSED_OPERATORS, per_channel=True),
+    FUSED + "QDQ U8S8": _static(operators=_FUSED_OPERATORS),
+    FUSED + "QDQ U8S8, SmoothQuant 0.5": _static(
+        operators=_FUSED_OPERATORS, smooth_quant_alpha=0.5
+    ),
+    FUSED + "weight-only 8 bits": _weight_only(bits=8),
 }
 MAIN = (
     "dynamic S8",
@@ -99,6 +117,8 @@ MAIN = (
     "QOperator U8S8",
     "weight-only 8 bits",
     "weight-only 4 bits",
+    FUSED + "dynamic S8",
+    FUSED + "QDQ U8S8",
 )
 
 
@@ -346,7 +366,8 @@ def _made(
             rows[name] = Row(export.name, name, f"refused: {problem}")
             continue
         try:
-            _quantize(exported, scheme, model, path)
+            source, scheme = _prepared(exported, name, model)
+            _quantize(source, scheme, model, path)
             found = _outputs(path, model.compared, threads)
         except QuantbenchError as error:
             rows[name] = Row(export.name, name, f"failed: {' '.join(str(error).split())}")
@@ -355,7 +376,24 @@ def _made(
     return rows
 
 
-def _quantize(exported: Path, scheme: Scheme, model: Model, path: Path) -> None:
+def _prepared(exported: Path, name: str, model: Model) -> tuple[Path, Scheme]:
+    """The float file that a scheme is made of, and what of the scheme can act."""
+    from quantbench.stages.optimize import optimize_model
+
+    scheme, _ = effective(SCHEMES[name])
+    assert not isinstance(scheme, Float32)
+    variant = Variant(export=FULL, fused=name.startswith(FUSED), quantization=scheme)
+    preparation = variant.source.preparation
+    if not variant.source.is_prepared:
+        return exported, scheme
+    path = exported.with_name(f"{preparation.name}.onnx")
+    if not path.exists():
+        config = json.loads((model.directory / "config.json").read_text())
+        optimize_model(exported, preparation, model.traced, path, config, model.calibrated)
+    return path, scheme
+
+
+def _quantize(source: Path, scheme: Scheme, model: Model, path: Path) -> None:
     """Quantize a file, with ranges of its own, and run it at every level."""
     from quantbench.runtimes.ort import LEVELS
     from quantbench.stages.calibrate import collect_ranges
@@ -365,11 +403,11 @@ def _quantize(exported: Path, scheme: Scheme, model: Model, path: Path) -> None:
     ranges = None
     if isinstance(scheme, Static):
         method = scheme.calibration.method
-        ranges = path.parent / f"{method}-{'-'.join(scheme.operators)}.json"
+        ranges = source.with_name(f"{source.stem}-{method}-{'-'.join(scheme.operators)}.json")
         if not ranges.exists():
             samples = model.calibrated
-            collect_ranges(exported, samples, scheme.operators, scheme.calibration, ranges)
-    quantize_model(exported, scheme, ranges, path)
+            collect_ranges(source, samples, scheme.operators, scheme.calibration, ranges)
+    quantize_model(source, scheme, ranges, path)
     check_file(path, LEVELS, model.traced[0], 1)
 
 

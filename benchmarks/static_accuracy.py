@@ -1,10 +1,11 @@
 """Static quantization on the bundled models: the scripts' way of 2022 beside what is better.
 
-Per model two sweeps: `seeds` has the static rows of the published grids (int8 activations, minmax
-ranges, with and without exclusions, at optimization levels 1 and 99); `better` takes uint8
-activations and one weight scale per channel, and tries each calibration method. Dynamic MatMul is
-in each sweep, so that it is timed in the same rounds. Then `explain` tells what is left of the
-loss, and where the time goes, for the worst and the best static row.
+Per model three sweeps: `seeds` has the static rows of the published grids (int8 activations, minmax
+ranges, the mask constant as it is, with and without exclusions, at optimization levels 1 and 99);
+`better` clamps the mask, takes uint8 activations and one weight scale per channel, and tries each
+calibration method; `smooth` adds SmoothQuant. Dynamic MatMul is in each sweep, so that it is timed
+in the same rounds. Then `explain` tells what is left of the loss, and where the time goes, for the
+worst and the best static row.
 
     python benchmarks/static_accuracy.py [--quick] [--runs runs/static-accuracy]
 
@@ -54,6 +55,7 @@ QUICK = {"max_eval_samples": 40, "time_benchmark_args": {"duration": 0.2, "warmu
 BETTER = {
     "framework_args": {"opset": 17, "optimization_level": 99},
     "activation_type": "uint8",
+    "clamp_mask": True,
     "per_channel": True,
 }
 GRID = {
@@ -66,11 +68,20 @@ SWEEPS: dict[str, dict[str, Any]] = {
     "seeds": {
         "framework_args": {"opset": 11},
         "activation_type": "int8",
+        "clamp_mask": False,
         "per_channel": False,
         "benchmarked": {**GRID, "framework_args.optimization_level": [1, 99]},
     },
     "better": BETTER
     | {"benchmarked": {**GRID, "calibration.method": ["minmax", "percentile", "entropy"]}},
+    "smooth": BETTER
+    | {
+        "benchmarked": {
+            "quantization_approach": ["dynamic", "static"],
+            "smooth_quant_alpha": [0.5, 0.75],
+            "calibration.method": ["minmax", "percentile"],
+        },
+    },
 }
 
 
