@@ -172,6 +172,7 @@ def test_a_speedup_leads_over_its_cells_to_sessions_arms_and_files() -> None:
     assert session.facts["session"] == "session"
     assert (session.facts["duration_s"], session.facts["precision"]) == (10.0, 0.03)
     assert session.facts["noise_is_too_large"] is False
+    assert (session.facts["others_share"], session.facts["quiet"]) == (0.0, True)
     assert names(session) == [
         "this row", "the original", "the reference (ONNX Runtime fp32)",
         "a second copy of the reference",
@@ -179,7 +180,7 @@ def test_a_speedup_leads_over_its_cells_to_sessions_arms_and_files() -> None:
     row = part(session, "this row")
     assert row.facts["num_rounds"] == synthetic.ROUNDS
     assert row.facts["num_forwards"] == synthetic.ROUNDS * synthetic.FORWARDS
-    process = {"num_threads": 2, "affinity": [0, 1], "warmup_runs": 5}
+    process = {"num_threads": 2, "affinity": [0, 1], "warmup_runs": 5, "peak_rss_bytes": 10**9}
     assert row.facts["processes"] == [process] * (synthetic.ROUNDS // synthetic.ROUNDS_PER_SET)
     reference = part(session, "the reference (ONNX Runtime fp32)")
     assert reference.facts["num_blocks"] == 2 * synthetic.ROUNDS

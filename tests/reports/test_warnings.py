@@ -126,3 +126,10 @@ def test_the_plan_warns_of_more_threads_than_cores() -> None:
     assert "  8 threads on the 2 cores that may be used" in plan_of(cpu, num_threads=8)
     assert "may be used" not in plan_of(cpu, num_threads=2)
     assert "may be used" not in plan_of(cpu)
+
+
+def test_the_table_has_what_disturbed_each_cell() -> None:
+    rows = rows_as_json(summarize(with_blocks(sweep(), loaded), QUESTION_ANSWERING))
+    found = {(row["batch_size"], row["quiet"]) for row in rows if row["batch_size"]}
+    assert found == {(1, False), (4, True)}
+    assert {row["others_share"] for row in rows if row["batch_size"] == 1} == {0.2}

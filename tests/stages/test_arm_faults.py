@@ -25,11 +25,13 @@ from quantbench.core.results import Timing, TimingFailed
 from quantbench.protocols import SessionOptions
 from quantbench.stages import arm_processes
 from quantbench.stages.arm_processes import (
+    ANSWER_LIMIT_SECONDS,
     ArmFailedError,
     ArmProcesses,
     ArmSpec,
     ArmStarter,
     Conditions,
+    block_limit_s,
 )
 from quantbench.stages.time import Comparison, time_cell
 
@@ -183,6 +185,20 @@ def test_an_arm_that_does_not_wake_up_is_ended(
         started.block("stops-block")
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("forward_s", "limit_s"), [(0.001, 60.0), (1.0, 800.0), (100.0, ANSWER_LIMIT_SECONDS)]
+)
+def test_a_block_hangs_when_it_takes_a_hundred_times_as_long_as_it_should(
+    forward_s: float, limit_s: float
+) -> None:
+    """It has 3 + 5 forwards."""
+    assert block_limit_s(forward_s, ANSWER_LIMIT_SECONDS) == limit_s
+
+
+def test_how_long_a_forward_takes_is_known_once_an_arm_is_warm(started: ArmProcesses) -> None:
+    assert 0 < started.forward_s["reference"] < 60
 
 
 def test_an_interrupt_does_not_wait_for_arms_that_are_being_opened(

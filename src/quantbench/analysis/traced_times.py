@@ -82,6 +82,9 @@ def _session(known: Known, summary: SweepSummary, row: RowSummary, arm_id: str, 
     noise = next((item for item in summary.noise if item.cell == cell), None)
     if noise is not None:
         facts |= _ratio("noise", noise.ratio) | {"noise_is_too_large": noise.invalid}
+    load = next((item for item in summary.loads if item.cell == cell), None)
+    if load is not None:
+        facts |= {"others_share": load.others, "steal_share": load.stolen, "quiet": load.quiet}
     return Made(what="timing session", facts=facts, made_from=tuple(timed))
 
 
@@ -111,6 +114,7 @@ def _timed(
             "num_threads": process.num_threads,
             "affinity": None if process.affinity is None else list(process.affinity),
             "warmup_runs": process.warmup_runs,
+            "peak_rss_bytes": process.peak_rss_bytes,
         }
         for process in found.processes
     ]

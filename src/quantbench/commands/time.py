@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from quantbench.core.plan import Cell
     from quantbench.core.timed_files import TimedFiles
     from quantbench.progress import Watcher
+    from quantbench.stages.arm_processes import ArmSpec
 
 _TWIN = "twin"
 
@@ -85,8 +86,7 @@ def _timed(
     from quantbench.core.config import TimeBenchmarkArgs
     from quantbench.core.steps import Step
     from quantbench.core.threads import too_many_threads
-    from quantbench.protocols import SessionOptions
-    from quantbench.stages.arm_processes import ArmSpec, ArmStarter
+    from quantbench.stages.arm_processes import ArmStarter
     from quantbench.stages.random_inputs import random_inputs
     from quantbench.stages.time import Comparison, machine_lock, time_cell
 
@@ -95,34 +95,21 @@ def _timed(
     crowded = too_many_threads(threads, cpu)
     if crowded is not None:
         watcher.note(crowded)
-    opened = SessionOptions(num_threads=threads, optimization_level=99)
-    files = {f"file-{place}": model for place, model in enumerate(models, 1)}
-    first_id, *others = files
-    compared = dict.fromkeys((*others, _TWIN), (first_id,))
-    arms = [
-        ArmSpec(arm_id, "onnxruntime", model.path, opened, compared.get(arm_id, ()))
-        for arm_id, model in [*files.items(), (_TWIN, models[0])]
-    ]
-    names = {arm_id: str(model.path) for arm_id, model in files.items()}
-    if options.pytorch is not None:
-        names["pytorch"] = f"{options.pytorch} (PyTorch eager)"
-        auto_class = _auto_class(options.pytorch)
-        eager = SessionOptions(num_threads=threads, auto_class=auto_class)
-        arms.append(ArmSpec("pytorch", "pytorch", options.pytorch, eager, (first_id,)))
+    arms = _arms([model.path for model in models], options.pytorch, threads)
     inputs = random_inputs(models[0].inputs, shapes, np.random.default_rng(0))
     cell = _cell(models[0].inputs[0], shapes)
     args = TimeBenchmarkArgs(duration=options.duration_s, precision=options.precision)
     step = Step(stage="time", name=cell.id)
     watcher.begin((step,), {step.id: args.duration * len(arms)})
     watcher.step(step.stage, step.name)
-    began = time.monotonic()
     with (
         machine_lock(watcher.progress),
         tempfile.TemporaryDirectory() as scratch,
         contextlib.closing(ArmStarter()) as start,
     ):
+        began = time.monotonic()
         found = time_cell(
-            Comparison(cell, tuple(arms), first_id),
+            Comparison(cell, arms, arms[0].id),
             inputs,
             args,
             environment.pinned_cpus(threads),
@@ -131,18 +118,40 @@ def _timed(
             scratch=Path(scratch),
             start=start,
         )
+        seconds = time.monotonic() - began
+    num_bytes = {model.path: model.num_bytes for model in models}
+    shown = [arm for arm in arms if arm.id != _TWIN]
     asked = Asked(
-        names=names,
-        num_bytes={
-            arm_id: files[arm_id].num_bytes if arm_id in files else None for arm_id in names
-        },
+        names={arm.id: _name(arm) for arm in shown},
+        num_bytes={arm.id: num_bytes.get(arm.path) for arm in shown},
         twin_id=_TWIN,
         cell=cell,
         shapes=shapes,
         num_threads=threads,
         precision=args.precision,
     )
-    return timed_files(asked, found, cpu, time.monotonic() - began)
+    return timed_files(asked, found, cpu, seconds)
+
+
+def _arms(paths: Sequence[Path], pytorch: Path | None, num_threads: int) -> tuple[ArmSpec, ...]:
+    """The files, a second copy of the first, and the PyTorch model; the first is the reference."""
+    from quantbench.protocols import SessionOptions
+    from quantbench.stages.arm_processes import ArmSpec
+
+    ids = [f"file-{place}" for place in range(1, len(paths) + 1)]
+    options = SessionOptions(num_threads=num_threads, optimization_level=99)
+    arms = [
+        ArmSpec(name, "onnxruntime", path, options, () if name == ids[0] else (ids[0],))
+        for name, path in [*zip(ids, paths, strict=True), (_TWIN, paths[0])]
+    ]
+    if pytorch is not None:
+        eager = SessionOptions(num_threads=num_threads, auto_class=_auto_class(pytorch))
+        arms.append(ArmSpec("pytorch", "pytorch", pytorch, eager, (ids[0],)))
+    return tuple(arms)
+
+
+def _name(arm: ArmSpec) -> str:
+    return f"{arm.path} (PyTorch eager)" if arm.framework == "pytorch" else str(arm.path)
 
 
 def _check(options: Options) -> None:

@@ -114,7 +114,8 @@ class Block(Frozen):
     that the arm may use, and None where the system does not tell or an earlier version did not ask:
     `processor_ticks` is all of their time, `busy_ticks` what of it anyone computed in, `own_ticks`
     what of that the arm did, `steal_ticks` what the hypervisor gave to others, in clock ticks.
-    `involuntary_switches` are those of the arm's process; `thermal_throttles` counts how often the
+    `involuntary_switches` are those of the arm's process, `frequency_mhz` is that of the first of
+    the processors after the block; `thermal_throttles` counts how often the
     processors slowed down for heat, `quota_throttles` how often the container's quota stopped them.
     """
 

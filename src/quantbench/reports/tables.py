@@ -64,7 +64,7 @@ def rows_as_json(summary: SweepSummary) -> list[Line]:
     are under `parameter.NAME`, metrics under `METRIC.original` and so on, times in milliseconds.
     """
     return [
-        {**_row(row, summary), **_cell(cell)}
+        {**_row(row, summary), **_cell(cell), **_load(cell, summary)}
         for row in summary.rows
         for cell in (row.arm.cells if row.arm and row.arm.cells else (None,))
     ]
@@ -147,6 +147,17 @@ def _cell(cell: CellSummary | None) -> Line:
     return line
 
 
+def _load(cell: CellSummary | None, summary: SweepSummary) -> Line:
+    """What disturbed the timing of the cell; shares of the processors' time and of blocks."""
+    found = next((load for load in summary.loads if cell and load.cell == cell.cell), None)
+    return {
+        "others_share": found.others if found else None,
+        "steal_share": found.stolen if found else None,
+        "disturbed_blocks_share": found.disturbed_blocks if found else None,
+        "quiet": found.quiet if found else None,
+    }
+
+
 def _latency(name: str, latency: Latency | None) -> Line:
     fields = [field for field in Latency.model_fields if field != "modes"]
     line = {f"{name}.{field}": getattr(latency, field) if latency else None for field in fields}
@@ -172,7 +183,7 @@ def _type(key: str) -> str:
         return "string"
     if last in _COUNTS:
         return "int64"
-    return "bool_" if last == "unresolved" else "float64"
+    return "bool_" if last in ("unresolved", "quiet") else "float64"
 
 
 @dataclass(frozen=True)

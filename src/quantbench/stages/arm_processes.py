@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,8 +22,11 @@ BLOCK_LEAST_SECONDS = 0.3
 BLOCK_LEAST_FORWARDS = 5
 BLOCK_DISCARDED_FORWARDS = 3
 
-# An arm that has not answered by then hangs: no model takes as long for five forwards.
+# An arm that has not answered by then hangs: no model takes as long to be opened and warmed up.
 ANSWER_LIMIT_SECONDS = 1800.0
+# Once it is known how long a forward takes, a block that takes so many times as long hangs.
+BLOCK_LIMIT_TIMES = 100
+BLOCK_LIMIT_LEAST_SECONDS = 60.0
 
 ARM_MODULE = "quantbench.stages.arm"
 TEMPLATE_MODULE = "quantbench.stages.arm_template"
@@ -90,12 +94,24 @@ class ProcessSet(Protocol):
 StartSet = Callable[[Sequence[ArmSpec], Conditions, Callable[[str], None]], ProcessSet]
 
 
+def block_limit_s(forward_s: float, answer_limit_s: float) -> float:
+    """How long an arm may take for a block, in seconds.
+
+    Args:
+        forward_s: what a forward took while it was warmed up.
+        answer_limit_s: the most that any answer may take.
+    """
+    expected = (BLOCK_DISCARDED_FORWARDS + BLOCK_LEAST_FORWARDS) * forward_s
+    return min(answer_limit_s, max(BLOCK_LIMIT_LEAST_SECONDS, BLOCK_LIMIT_TIMES * expected))
+
+
 @dataclass
 class ArmProcesses:
     """Real processes; see `ProcessSet`. One that gives no answer in time is killed."""
 
     children: dict[str, Child] = field(default_factory=dict[str, Child])
     warmup_runs: dict[str, int] = field(default_factory=dict[str, int])
+    forward_s: dict[str, float] = field(default_factory=dict[str, float])
     failed: dict[str, ArmFailedError] = field(default_factory=dict[str, ArmFailedError])
     answer_limit_s: float = ANSWER_LIMIT_SECONDS
 
@@ -107,11 +123,12 @@ class ArmProcesses:
             "least_forwards": BLOCK_LEAST_FORWARDS,
             "least_seconds": BLOCK_LEAST_SECONDS,
         }
-        return self._ask_awake(arm_id, message)
+        limit_s = block_limit_s(self.forward_s[arm_id], self.answer_limit_s)
+        return self._ask_awake(arm_id, message, limit_s)
 
     def describe(self, arm_id: str) -> Message:
         """What the process says of itself; see `ProcessSet`."""
-        facts = self._ask_awake(arm_id, {"do": "describe"})
+        facts = self._ask_awake(arm_id, {"do": "describe"}, self.answer_limit_s)
         return {"warmup_runs": self.warmup_runs[arm_id], **facts}
 
     def close(self) -> None:
@@ -136,24 +153,27 @@ class ArmProcesses:
             "affinity": None if affinity is None else list(affinity),
         }
         try:
-            self._ask_awake(arm.id, message)
+            self._ask_awake(arm.id, message, self.answer_limit_s)
         except ArmFailedError as error:
             self.failed[arm.id] = error
 
     def warm_up(self, arm_id: str, least_runs: int) -> None:
         """Run an open arm until its times agree; afterwards its process is stopped."""
+        message = {"do": "warm_up", "least_runs": least_runs}
+        began = time.monotonic()
         try:
-            answer = self._ask_awake(arm_id, {"do": "warm_up", "least_runs": least_runs})
+            answer = self._ask_awake(arm_id, message, self.answer_limit_s)
         except ArmFailedError as error:
             self.failed[arm_id] = error
         else:
             self.warmup_runs[arm_id] = answer["warmup_runs"]
+            self.forward_s[arm_id] = (time.monotonic() - began) / answer["warmup_runs"]
 
-    def _ask_awake(self, arm_id: str, message: Message) -> Message:
+    def _ask_awake(self, arm_id: str, message: Message, limit_s: float) -> Message:
         child = self.children[arm_id]
         child.resume()
         try:
-            answer = child.ask(message, self.answer_limit_s)
+            answer = child.ask(message, limit_s)
         except ChildDiedError as error:
             raise ArmFailedError(str(error), error.log) from error
         child.pause()

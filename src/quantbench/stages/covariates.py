@@ -11,7 +11,6 @@ import resource
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 # Of the columns of /proc/stat (man 5 proc): user nice system idle iowait irq softirq steal. Those
 # of guests are counted in user and nice already.
@@ -68,11 +67,13 @@ def between(before: Reading, after: Reading) -> dict[str, float | int | None]:
 
 
 def frequency_mhz(root: Path = Path("/")) -> float | None:
-    """The mean frequency now of the processors that this process may use."""
-    folder = root / "sys/devices/system/cpu"
-    names = [folder / f"cpu{number}/cpufreq/scaling_cur_freq" for number in _processors()]
-    found = [int(path.read_text()) / 1000 for path in names if path.exists()]
-    return fmean(found) if found else None
+    """The frequency now of the first processor that this process may use.
+
+    Of one only, since on some kernels each of them takes milliseconds to tell.
+    """
+    name = f"sys/devices/system/cpu/cpu{_processors()[0]}/cpufreq/scaling_cur_freq"
+    path = root / name
+    return int(path.read_text()) / 1000 if path.exists() else None
 
 
 def _less(after: int | None, before: int | None) -> int | None:

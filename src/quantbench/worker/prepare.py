@@ -10,6 +10,7 @@ from quantbench import environment, registry
 from quantbench.core.config import SweepConfig
 from quantbench.core.errors import ConfigError, Problem
 from quantbench.core.results import Subject
+from quantbench.core.threads import too_many_threads
 from quantbench.core.units import Prepared
 from quantbench.data.rows import Split
 from quantbench.tasks.rows import check_one_type_per_column, check_references, naming_row
@@ -26,9 +27,6 @@ def prepare(config: SweepConfig) -> Prepared:
         UsageError: something does not fit; the message says what and where.
     """
     cpu = environment.read_cpu()
-    if config.num_threads is not None and config.num_threads > cpu.logical_cores:
-        message = f"more threads than the {cpu.logical_cores} processors of this machine"
-        raise ConfigError("config", [Problem("num_threads", message, str(config.num_threads))])
     wanted = config.backend_args.get("supported_instructions")
     environment.check_instructions(None if wanted is None else str(wanted), cpu.flags)
     opened = open_config(config.model_dump_json())
@@ -56,7 +54,9 @@ def prepare(config: SweepConfig) -> Prepared:
     _check_samples(config, opened)
     splits = [opened.evaluated, *([] if calibrated is None else [calibrated])]
     of_splits = (note for split in splits for note in split.notes)
-    notes = dict.fromkeys([*source.notes, *of_splits, *opened.task.notes])
+    crowded = too_many_threads(num_threads(config), cpu)
+    of_machine = [] if crowded is None else [crowded]
+    notes = dict.fromkeys([*source.notes, *of_splits, *opened.task.notes, *of_machine])
     found = environment.read_environment(num_threads(config))
     check_unchanged(opened)
     return Prepared(
