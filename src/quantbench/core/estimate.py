@@ -15,11 +15,12 @@ from quantbench.core.plan import ORIGINAL_ID, Plan
 from quantbench.core.results import Spent, Subject
 from quantbench.core.steps import Step
 
-# Seconds for a model of a few million parameters; per sample for `calibrate` and `evaluate`.
+# Seconds for a model of a few million parameters; per sample for `optimize`, `calibrate` and
+# `evaluate`.
 _GUESSED_SECONDS = {
     "prepare": 4.0,
     "export": 4.0,
-    "optimize": 1.0,
+    "optimize": 0.03,
     "calibrate": 0.02,
     "quantize": 1.5,
     "evaluate": 0.005,
@@ -143,8 +144,9 @@ def disk_bytes(plan: Plan, subject: Subject | None) -> int | None:
 def naive_seconds(plan: Plan, seconds: Mapping[str, float], duration_s: float) -> float:
     """What the same rows would take one after the other, nothing shared.
 
-    Per row: export, calibrate if static, quantize, evaluate original and row, time both for the
-    whole duration in every cell. Evaluation is taken as it is done here, without padding.
+    Per row: export, prepare if it is to be, calibrate if static, quantize, evaluate original and
+    row, time both for the whole duration in every cell. Evaluation is taken as it is done here,
+    without padding.
 
     Args:
         plan: the rows.
@@ -160,6 +162,8 @@ def naive_seconds(plan: Plan, seconds: Mapping[str, float], duration_s: float) -
         arm = arms[row.arm_id]
         scheme = arm.variant.quantization.approach if arm.variant else ""
         total += first.get("export", 0.0)
+        is_prepared = arm.variant is not None and arm.variant.source.is_prepared
+        total += first.get("optimize", 0.0) if is_prepared else 0.0
         total += first.get("calibrate", 0.0) if scheme == "static" else 0.0
         total += first.get("quantize", 0.0)
         total += sum(seconds.get(f"evaluate {name}", 0.0) for name in (ORIGINAL_ID, arm.id))

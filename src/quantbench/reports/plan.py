@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TextIO
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.table import Table
 from quantbench.core.config import SweepConfig
 from quantbench.core.forecast import Forecast
 from quantbench.core.instructions import saturation
-from quantbench.core.plan import Plan, naive_evaluations
+from quantbench.core.plan import Plan, Variant, naive_evaluations
 from quantbench.core.results import CpuInfo
 from quantbench.core.threads import too_many_threads
 from quantbench.reports.inert import group_inert, group_warnings, row_list
@@ -85,6 +86,7 @@ def _print_work(console: Console, plan: Plan, found: Forecast) -> None:
     rows = len(plan.rows)
     naive = {
         "export": str(rows),
+        "optimize": str(_prepared_rows(plan)),
         "calibrate": str(_static_rows(plan)),
         "quantize": str(rows),
         "evaluate": str(naive_evaluations(plan)),
@@ -94,6 +96,8 @@ def _print_work(console: Console, plan: Plan, found: Forecast) -> None:
     for name in ("stage", "to do", "stored", "takes about", "one row at a time"):
         work.add_column(name, justify="left" if name == "stage" else "right")
     for stage, alone in naive.items():
+        if stage == "optimize" and not plan.prepared:
+            continue
         steps = [step for step in found.steps if step.stage == stage]
         todo = [step for step in steps if not step.is_stored]
         arms = f" × {len(plan.arms)}" if stage == "time" and todo else ""
@@ -134,8 +138,16 @@ def _duration(seconds: float) -> str:
 
 
 def _static_rows(plan: Plan) -> int:
-    static = {variant.id for variant in plan.variants if variant.quantization.approach == "static"}
-    arms = {arm.id for arm in plan.arms if arm.variant is not None and arm.variant.id in static}
+    return _rows_of(plan, lambda variant: variant.quantization.approach == "static")
+
+
+def _prepared_rows(plan: Plan) -> int:
+    return _rows_of(plan, lambda variant: variant.source.is_prepared)
+
+
+def _rows_of(plan: Plan, is_meant: Callable[[Variant], bool]) -> int:
+    """The number of rows whose file is such a variant."""
+    arms = {arm.id for arm in plan.arms if arm.variant is not None and is_meant(arm.variant)}
     return sum(row.arm_id in arms for row in plan.rows)
 
 
