@@ -11,6 +11,6 @@ def too_many_threads(num_threads: int, cpu: CpuInfo) -> str | None:
         return None
     cores = "1 core" if cpu.allowed_cores == 1 else f"{cpu.allowed_cores:,} cores"
     return (
-        f"{num_threads:,} threads on the {cores} that may be used: threads wait for each other, "
-        f"which is slow and varies (num_threads of up to {cpu.allowed_cores:,} has a core for each)"
+        f"{num_threads:,} threads on the {cores} that may be used: they wait for each other, which "
+        "is slow and varies"
     )
