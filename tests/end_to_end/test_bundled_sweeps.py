@@ -8,7 +8,6 @@ from typing import Any, TypeGuard
 import pytest
 import yaml
 
-from in_process import without_workers
 from quantbench import cli, registry, run_dir
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
@@ -39,12 +38,6 @@ def run(folder: Path, name: str, text: str) -> int:
         return cli.main(["run", str(path), "--out", str(folder / name), "--quiet"])
 
 
-def run_without_workers(folder: Path, name: str, text: str) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        without_workers(patch)
-        return run(folder, name, text)
-
-
 @pytest.fixture(scope="module")
 def questions(folder: Path) -> SweepResult:
     text = demo_config("questions", input_lengths=[32], calibration={"num_calibration_samples": 10})
@@ -54,7 +47,7 @@ def questions(folder: Path) -> SweepResult:
 
 @pytest.fixture(scope="module")
 def digits(folder: Path) -> SweepResult:
-    assert run_without_workers(folder, "digits", demo_config("digits")) == 0
+    assert run(folder, "digits", demo_config("digits")) == 0
     return run_dir.load_run(folder / "digits", registry.catalog())
 
 
@@ -155,7 +148,7 @@ def test_the_card_has_every_row_and_the_picture(folder: Path, questions: SweepRe
 
 
 def test_a_second_run_takes_all_from_the_store(folder: Path, digits: SweepResult) -> None:
-    assert run_without_workers(folder, "digits-again", demo_config("digits")) == 0
+    assert run(folder, "digits-again", demo_config("digits")) == 0
     again = run_dir.load_run(folder / "digits-again", registry.catalog())
     assert all(unit.reused for unit in again.spent)
     for before, after in zip(digits.arms, again.arms, strict=True):
@@ -187,7 +180,7 @@ def test_times_are_found_by_what_was_timed_whatever_it_was_called(
         "operators_to_quantize": [["MatMul", "Gather"]],
         "per_channel": [False],
     }
-    assert run_without_workers(folder, "digits-named", yaml.safe_dump(config, sort_keys=False)) == 0
+    assert run(folder, "digits-named", yaml.safe_dump(config, sort_keys=False)) == 0
     named = run_dir.load_run(folder / "digits-named", registry.catalog())
     assert named.plan is not None
     other = named.plan.rows[0].arm_id
@@ -201,8 +194,10 @@ def test_times_are_found_by_what_was_timed_whatever_it_was_called(
     assert timing.reference_id in {arm.arm.id for arm in named.arms}
 
 
-def test_no_worker_dies_in_a_run_that_nothing_disturbs(questions: SweepResult) -> None:
-    assert {unit.attempts for unit in questions.spent} == {1}
+def test_no_worker_dies_in_a_run_that_nothing_disturbs(
+    questions: SweepResult, digits: SweepResult
+) -> None:
+    assert {unit.attempts for result in (questions, digits) for unit in result.spent} == {1}
 
 
 def test_a_row_more_costs_only_its_own_work(folder: Path, digits: SweepResult) -> None:
@@ -212,7 +207,7 @@ def test_a_row_more_costs_only_its_own_work(folder: Path, digits: SweepResult) -
     """
     config = yaml.safe_load(demo_config("digits"))
     config["benchmarked"]["operators_to_quantize"].append(["MatMul", "Conv"])
-    assert run_without_workers(folder, "digits-more", yaml.safe_dump(config, sort_keys=False)) == 0
+    assert run(folder, "digits-more", yaml.safe_dump(config, sort_keys=False)) == 0
     more = run_dir.load_run(folder / "digits-more", registry.catalog())
     done = [(unit.stage, unit.name) for unit in more.spent if not unit.reused]
     (explained_before,), (explained,) = digits.explained, more.explained
@@ -270,7 +265,7 @@ def test_what_does_not_fit_is_told_before_anything_is_written(
         merged = isinstance(value, dict) and name == "dataset"
         config[name] = config[name] | value if merged else value
     config.pop("per_channel", None)
-    assert run_without_workers(folder, "bad", yaml.safe_dump(config)) == 2
+    assert run(folder, "bad", yaml.safe_dump(config)) == 2
     text = capsys.readouterr().err
     assert told in text
     assert "Traceback" not in text
@@ -285,7 +280,6 @@ def test_the_worst_row_is_explained_and_so_is_any_other(
 ) -> None:
     (explained,) = questions.explained
     assert f"## Why row {explained.row} is worst" in (folder / "questions/README.md").read_text()
-    without_workers(monkeypatch)
     monkeypatch.setenv("QUANTBENCH_STORE", str(folder / "store"))
     asked = ["explain", str(folder / "questions"), "--row", "6", "--samples", "2"]
     assert cli.main([*asked, "--json"]) == 0

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from onnx import numpy_helper
 
-from in_process import without_workers
 from quantbench import cli, registry, run_dir
 from quantbench.core.config import SweepConfig
 from quantbench.core.errors import ConfigError
@@ -61,7 +60,6 @@ def run(folder: Path, name: str, **changes: Any) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("QUANTBENCH_STORE", str(folder / "store"))
-        without_workers(patch)
         return cli.main(["run", path.name, "--out", name, "--quiet"])
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import yaml
 
-from in_process import without_workers
 from quantbench import cli, packaging, registry, run_dir
 from quantbench.core.config import SweepConfig
 from quantbench.core.results import Evaluation, SweepResult
@@ -44,9 +43,7 @@ class Place:
 
     def sweep(self, name: str, config: dict[str, Any]) -> SweepResult:
         (self.root / f"{name}.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-        with pytest.MonkeyPatch.context() as patch:
-            without_workers(patch)
-            assert self.command("run", f"{name}.yaml", "--out", name, "--quiet") == 0
+        assert self.command("run", f"{name}.yaml", "--out", name, "--quiet") == 0
         return run_dir.load_run(self.root / name, registry.catalog())
 
     def save(self, run: str, row: object, *options: object, to: str) -> int:
