@@ -130,6 +130,29 @@ def test_the_mask_of_a_prepared_file_is_clamped(models: Models, tmp_path: Path) 
         np.testing.assert_equal(answers(path, given), answers(exported, given))
 
 
+@pytest.mark.parametrize("low", [-np.inf, np.finfo(np.float32).min])
+@pytest.mark.parametrize("method", ["minmax", "entropy", "percentile"])
+def test_a_clamped_mask_can_be_calibrated_on_padded_samples(
+    models: Models, tmp_path: Path, low: float, method: str
+) -> None:
+    given, source, ranges, path = (tmp_path / name for name in ("g", "s", "r", "q"))
+    model = onnx.load(models.exported("distilbert", 11))
+    for node in model.graph.node:
+        is_constant = node.op_type == "Constant"
+        if is_constant and onnx.numpy_helper.to_array(node.attribute[0].t).min(initial=0) < -1e30:
+            node.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(np.array(low, "float32")))
+    onnx.save(model, given)
+    padded = cases("distilbert")[2]
+    optimize_model(given, CLAMPED, [padded], source, {})
+    calibration = Calibration.model_validate({"method": method})
+    collect_ranges(source, [padded], ["Add", "MatMul"], calibration, ranges)
+    scheme = Static(operators=("Add", "MatMul"), calibration=calibration)
+    quantize_model(source, scheme, ranges, path)
+    wanted = answers(given, padded)
+    for name, array in answers(path, padded).items():
+        assert np.abs(array - wanted[name]).max() < 0.2 * np.abs(wanted[name]).max()
+
+
 def test_a_model_without_a_mask_stays_as_it_is(models: Models, tmp_path: Path) -> None:
     exported, path = models.exported("vit", 17), tmp_path / "model.onnx"
     assert optimize_model(exported, CLAMPED, cases("vit"), path, {}).num_masks == 0
