@@ -31,8 +31,10 @@ CLAMPED = Preparation(clamp_mask=True)
 FUSED = Preparation(fuse=True)
 ALL = Preparation(fuse=True, clamp_mask=True, smoothing=SMOOTHED.smoothing)
 EXPORTS = [
-    ("distilbert", 11, 0.5), ("bert", 17, 0.5), ("roberta", 14, 0.5), pytest.param("minilm", 13, 0.5, marks=pytest.mark.slow),
-    ("vit", 17, 0.0), ("vit", 17, 0.5), ("vit", 17, 1.0), ("deit", 13, 0.5), pytest.param("swin", 17, 0.5, marks=pytest.mark.slow),
+    ("distilbert", 11, 0.5), ("bert", 17, 0.5), ("roberta", 14, 0.5), ("vit", 17, 0.0),
+    ("vit", 17, 0.5), ("vit", 17, 1.0), ("deit", 13, 0.5),
+    pytest.param("minilm", 13, 0.5, marks=pytest.mark.slow),
+    pytest.param("swin", 17, 0.5, marks=pytest.mark.slow),
 ]  # fmt: skip
 
 
