@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 TRANSPARENT = frozenset({"Identity", "Cast"})
 # Their output depends on the shape of the input, not on its values.
-_SHAPE_ONLY = frozenset({"Shape", "Size"})
+SHAPE_ONLY = frozenset({"Shape", "Size"})
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Dataflow:
 
     def value_inputs(self, node: onnx.NodeProto) -> list[str]:
         """The inputs whose values reach the node's output, not only their shapes."""
-        return [] if node.op_type in _SHAPE_ONLY else [name for name in self.inputs(node) if name]
+        return [] if node.op_type in SHAPE_ONLY else [name for name in self.inputs(node) if name]
 
 
 def dataflow(model: onnx.ModelProto) -> Dataflow:

@@ -20,11 +20,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from quantbench.graph.dataflow import constant_value, used_names
+from quantbench.graph.dataflow import SHAPE_ONLY, constant_value, used_names
 from quantbench.graph.free_names import FreeNames
 
-# Their output depends on the shape of the input, not on its values.
-_SHAPE_ONLY = frozenset({"Shape", "Size"})
 # The inputs that hold the scale and the bias of a normalization.
 _SCALE_AND_BIAS: dict[str, tuple[int, ...]] = {
     "LayerNormalization": (1, 2),
@@ -60,7 +58,7 @@ class Weights:
         self._makers = {name: n for n, node in enumerate(self.nodes) for name in node.output}
         self._readers: dict[str, int] = {value.name: 1 for value in model.graph.output}
         for node in self.nodes:
-            for name in used_names(node) if node.op_type not in _SHAPE_ONLY else ():
+            for name in used_names(node) if node.op_type not in SHAPE_ONLY else ():
                 self._readers[name] = self._readers.get(name, 0) + 1
         self._changed: dict[tuple[int, int], np.ndarray] = {}
 
