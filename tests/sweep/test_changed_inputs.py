@@ -161,7 +161,7 @@ def test_ranges_of_data_that_are_written_to_meanwhile_are_not_kept(
     unit = CalibrateUnit(
         config=config,
         subject=prepare(config).subject,
-        exported_key=stored_file(tmp_path / "store"),
+        float_key=stored_file(tmp_path / "store"),
         operators=calibrated_operators(plan, export, calibration),
         calibration=calibration,
     )
@@ -226,7 +226,7 @@ def test_an_explanation_by_data_that_are_written_to_meanwhile_is_not_kept(
         config=config,
         subject=prepare(config).subject,
         arm=quantized,
-        exported_key=key,
+        float_key=key,
         artifact_key=key,
         cell=plan.cells[0],
         num_samples=2,
