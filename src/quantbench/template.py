@@ -77,6 +77,8 @@ class Template:
         read_out, write_out = os.pipe()
         try:
             answer = self._ask({"do": "fork"}, [read_in, write_out, log.fileno()])
+            if answer is None:
+                raise QuantbenchError(f"the process to fork from {self._end()}")
         except BaseException:
             os.close(write_in)
             os.close(read_out)
@@ -84,8 +86,6 @@ class Template:
         finally:
             os.close(read_in)
             os.close(write_out)
-        if answer is None:
-            raise QuantbenchError(f"the process to fork from {self._end()}")
         return _Forked(int(answer), os.fdopen(write_in, "w"), os.fdopen(read_out), self._exit_code)
 
     def kill(self) -> None:
@@ -137,13 +137,18 @@ class _Forked:
     stdin: IO[str] | None
     stdout: IO[str] | None
     exit_code: Callable[..., int | None]
+    # Told once: afterwards the number may be that of another process.
+    returncode: int | None = None
 
     def poll(self) -> int | None:
-        code: int | None = self.exit_code(self.pid, wait=False)
-        return code
+        if self.returncode is None:
+            self.returncode = self.exit_code(self.pid, wait=False)
+        return self.returncode
 
     def wait(self) -> int:
-        return int(self.exit_code(self.pid, wait=True) or 0)
+        if self.returncode is None:
+            self.returncode = self.exit_code(self.pid, wait=True)
+        return int(self.returncode or 0)
 
 
 def serve_forks(socket_number: int, main: Callable[[], None]) -> None:

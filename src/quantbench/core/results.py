@@ -15,7 +15,7 @@ from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Cell, Plan
 from quantbench.core.quantization import Inert
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 
 
 class Failed(Frozen):
@@ -173,7 +173,7 @@ TimingOutcome = Annotated[Timing | TimingFailed, Field(discriminator="outcome")]
 class ArmResult(Frozen):
     """What is known of one arm. `same_as` names the arm with the same file, measured for both."""
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     arm: Arm
     same_as: str | None = None
     artifact: ArtifactOutcome | None = None
@@ -206,7 +206,7 @@ class TrialResult(Frozen):
     `measured_as` names the arm that has the row's file. What is None has not been done yet.
     """
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     row: int
     trial_id: str
     parameters: dict[str, JsonValue]
@@ -311,7 +311,7 @@ class Spent(Frozen):
 class SweepResult(Frozen):
     """All facts of one run. Exactly one of `arms` (measured) and `published` is filled."""
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     config: SweepConfig
     plan: Plan | None = None
     environment: Environment | None = None

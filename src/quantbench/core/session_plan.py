@@ -6,8 +6,8 @@ import math
 
 from quantbench.core import stats
 
-# What fresh processes of one file are taken to differ by (standard deviation of logs), before
-# anything is known of them: 1 to 5 % was seen.
+# What a ratio is taken to differ by from process set to process set (standard deviation of logs),
+# before anything is known of it: processes of one file differ by 1 to 5 % from end to end.
 PROCESS_OFFSET = 0.02
 # The median of seven rounds survives two that are disturbed: a third of them.
 LEAST_ROUNDS = 7

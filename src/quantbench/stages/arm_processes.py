@@ -31,6 +31,8 @@ BLOCK_LIMIT_LEAST_SECONDS = 60.0
 ARM_MODULE = "quantbench.stages.arm"
 TEMPLATE_MODULE = "quantbench.stages.arm_template"
 
+_TemplateKey = tuple[str, Path, SessionOptions]
+
 
 @dataclass(frozen=True)
 class ArmSpec:
@@ -186,9 +188,7 @@ class ArmProcesses:
 class ArmStarter:
     """Starts process sets. It is closed when no more are wanted."""
 
-    templates: dict[tuple[str, Path], Template] = field(
-        default_factory=dict[tuple[str, Path], Template]
-    )
+    templates: dict[_TemplateKey, Template] = field(default_factory=dict[_TemplateKey, Template])
     answer_limit_s: float = ANSWER_LIMIT_SECONDS
 
     def __call__(
@@ -242,20 +242,24 @@ class ArmStarter:
                 raise
 
     def _prepare(self, arm: ArmSpec) -> None:
-        if (arm.framework, arm.path) not in self.templates:
+        if _template_key(arm) not in self.templates:
             arguments = [arm.framework, str(arm.path), json.dumps(_options(arm))]
             template = Template(TEMPLATE_MODULE, arguments, _environment(arm), self.answer_limit_s)
-            self.templates[arm.framework, arm.path] = template
+            self.templates[_template_key(arm)] = template
 
     def _open(self, started: ArmProcesses, arm: ArmSpec, conditions: Conditions) -> None:
         if arm.id not in started.children:
-            template = self.templates[arm.framework, arm.path]
+            template = self.templates[_template_key(arm)]
             try:
                 started.children[arm.id] = Child(ARM_MODULE, start=template.fork)
             except QuantbenchError as error:
                 started.failed[arm.id] = ArmFailedError(str(error), "")
                 return
         started.open(arm, conditions)
+
+
+def _template_key(arm: ArmSpec) -> _TemplateKey:
+    return arm.framework, arm.path, arm.options
 
 
 def _options(arm: ArmSpec) -> Message:

@@ -73,7 +73,8 @@ def frequency_mhz(root: Path = Path("/")) -> float | None:
     """
     name = f"sys/devices/system/cpu/cpu{_processors()[0]}/cpufreq/scaling_cur_freq"
     path = root / name
-    return int(path.read_text()) / 1000 if path.exists() else None
+    found = _number(path)
+    return None if found is None else found / 1000
 
 
 def _less(after: int | None, before: int | None) -> int | None:
@@ -100,8 +101,16 @@ def _processor_times(stat: Path, processors: Iterable[int]) -> list[int] | None:
 
 def _thermal_throttles(folder: Path, processors: Iterable[int]) -> int | None:
     names = [folder / f"cpu{n}/thermal_throttle/core_throttle_count" for n in processors]
-    found = [int(path.read_text()) for path in names if path.exists()]
+    found = [number for path in names if (number := _number(path)) is not None]
     return sum(found) if found else None
+
+
+def _number(path: Path) -> int | None:
+    """What a file of the system says; None if it is not there, busy, or says "<unknown>"."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _quota_throttles(folder: Path) -> int | None:
