@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from quantbench.core.errors import UsageError
@@ -61,6 +63,31 @@ def test_an_open_size_with_the_name_of_another_is_as_large() -> None:
 
 def test_sizes_without_names_are_open_too() -> None:
     assert shapes(DeclaredInput("ids", "int32", (None, None)), length=9) == {"ids": (1, 9)}
+
+
+def test_what_a_whole_shape_says_of_a_named_size_holds_for_the_others() -> None:
+    assert shapes(IDS, MASK, input_ids=(2, 64))["attention_mask"] == (2, 64)
+
+
+def test_an_axis_that_shares_the_name_of_lengths_is_as_long_as_they_are() -> None:
+    positions = DeclaredInput("position_ids", "int64", ("length",))
+    assert shapes(positions, IDS, length=64) == {"input_ids": (1, 64), "position_ids": (64,)}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "asked", "told"),
+    [
+        ((IDS,), {"batch": 4, "input_ids": (2, 64)}, "the shape of every input is given"),
+        ((IDS, MASK), {"batch": 4, "input_ids": (2, 64)}, "--batch-size 4: batch is 2 by --shape"),
+        ((IDS, MASK), {"input_ids": (2, 64), "attention_mask": (2, 32)}, "the size length is 32"),
+    ],
+)
+def test_whole_shapes_that_contradict_what_else_was_given_are_refused(
+    inputs: tuple[DeclaredInput, ...], asked: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        shapes(*inputs, **asked)
+    assert told in str(caught.value)
 
 
 def test_other_open_sizes_are_asked_for_by_name_with_an_example() -> None:

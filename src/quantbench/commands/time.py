@@ -193,6 +193,8 @@ def _model(path: Path) -> _Model:
 def _shapes(models: Sequence[_Model], options: Options) -> dict[str, tuple[int, ...]]:
     """The shapes of the inputs, which all files must take alike."""
     given = dict(map(_parsed, options.shapes))
+    if len(given) < len(options.shapes):
+        raise UsageError("--shape: an input is given twice")
     found: list[dict[str, tuple[int, ...]]] = []
     for model in models:
         try:

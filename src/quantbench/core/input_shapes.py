@@ -59,20 +59,41 @@ def concrete_shapes(
             f"--input-length {input_length}: no input has tokens",
             hint="Leave it out, or give whole shapes: --shape NAME=SIZE,SIZE,...",
         )
-    sizes: dict[str | None, int] = {}
-    for item in inputs:
+    for option, size in (("--batch-size", batch_size), ("--input-length", input_length)):
+        if size is not None and all(item.name in given for item in inputs):
+            raise UsageError(f"{option} {size}: the shape of every input is given by --shape")
+    whole = {
+        item.name: _given_shape(item, given[item.name]) for item in inputs if item.name in given
+    }
+    sizes = _named_sizes(inputs, whole)
+    # Tokens first: what has only one axis may have it in common with their lengths.
+    for item in sorted(inputs, key=lambda item: not item.has_lengths):
         for axis, size in enumerate((item.shape or ())[:2]):
             if isinstance(size, str) and _is_asked(item, axis):
                 asked = (batch_size, input_length)[axis]
-                sizes[size] = asked or (DEFAULT_BATCH_SIZE, DEFAULT_INPUT_LENGTH)[axis]
+                if item.has_lengths and asked and sizes.get(size, asked) != asked:
+                    option = ("--batch-size", "--input-length")[axis]
+                    raise UsageError(f"{option} {asked}: {size} is {sizes[size]} by --shape")
+                sizes.setdefault(size, asked or (DEFAULT_BATCH_SIZE, DEFAULT_INPUT_LENGTH)[axis])
     return {
-        item.name: (
-            _given_shape(item, given[item.name])
-            if item.name in given
-            else _shape(item, (batch_size, input_length), sizes)
-        )
+        item.name: whole.get(item.name) or _shape(item, (batch_size, input_length), sizes)
         for item in inputs
     }
+
+
+def _named_sizes(
+    inputs: Sequence[DeclaredInput], whole: Mapping[str, tuple[int, ...]]
+) -> dict[str | None, int]:
+    """What whole shapes say of sizes that have a name."""
+    sizes: dict[str | None, int] = {}
+    for item in inputs:
+        for name, size in zip(item.shape or (), whole.get(item.name, ()), strict=False):
+            if isinstance(name, str) and sizes.setdefault(name, size) != size:
+                raise UsageError(
+                    f"--shape {item.name}: the size {name} is {size} here, and {sizes[name]} in "
+                    "another shape"
+                )
+    return sizes
 
 
 def _is_asked(item: DeclaredInput, axis: int) -> bool:
