@@ -30,8 +30,8 @@ def modes(medians: Sequence[float]) -> tuple[Mode, ...]:
     The rule looks at the logs in order and takes the largest gap that leaves `LEAST_SHARE` of them
     on each side. It splits them if it is at least `LEAST_GAP` wide and `LEAST_GAP_TO_SPREAD` times
     the mean distance of the blocks from the median of their own side. Simulated blocks of one state
-    with 2 to 10 % of noise are split in at most 3 of 100 sessions; those of two states 42 % apart,
-    as were seen, with 5 % of noise in at least 3 of 4 (tests/core/test_modes.py). A machine that
+    with 2 to 10 % of noise are split in at most 5 of 100 sessions; those of two states 42 % apart,
+    as were seen, with 5 % of noise in at least 7 of 10 (tests/core/test_modes.py). A machine that
     drifts from one to the other has values in between, and one state.
 
     Args:

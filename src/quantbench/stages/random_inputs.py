@@ -1,4 +1,4 @@
-"""Inputs that are made up: nothing of a forward's time depends on what they say."""
+"""Inputs that are made up, for graphs whose work does not depend on what their inputs say."""
 
 from __future__ import annotations
 
