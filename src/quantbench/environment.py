@@ -148,15 +148,6 @@ def _container_cpus(root: Path = Path("/sys/fs/cgroup")) -> float | None:
     return None
 
 
-def peak_rss_bytes() -> int | None:
-    """The largest resident memory that this process has had; None where /proc is missing."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
-
-
 def has_memory_for(num_running: int) -> bool:
     """Whether the memory that is free allows one worker more, while `num_running` still grow."""
     path = Path("/proc/meminfo")

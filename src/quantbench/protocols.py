@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import JsonValue
 
-from quantbench.core.results import Prediction, SweepResult
-from quantbench.core.specs import BackendSpec, TaskSpec
-from quantbench.core.summary import SweepSummary
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from quantbench.core.results import Prediction, SweepResult
+    from quantbench.core.specs import BackendSpec, TaskSpec
+    from quantbench.core.summary import SweepSummary
 
 Array = npt.NDArray[Any]
 Inputs = Mapping[str, Array]

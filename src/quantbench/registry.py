@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quantbench.core.errors import UsageError
-from quantbench.core.specs import Catalog
-from quantbench.protocols import Backend, Report, Runtime, Task
+
+if TYPE_CHECKING:
+    from quantbench.core.specs import Catalog
+    from quantbench.protocols import Backend, Report, Runtime, Task
 
 
 def task(name: str) -> Task:
@@ -51,6 +53,8 @@ def names(group: str) -> tuple[str, ...]:
 
 def catalog() -> Catalog:
     """Everything that a config may name. Loads the specs, not the libraries behind them."""
+    from quantbench.core.specs import Catalog
+
     return Catalog(
         tasks={name: task(name).spec for name in names("quantbench.tasks")},
         backends={name: backend(name).spec for name in names("quantbench.backends")},

@@ -59,9 +59,9 @@ def concrete_shapes(
             f"--input-length {input_length}: no input has tokens",
             hint="Leave it out, or give whole shapes: --shape NAME=SIZE,SIZE,...",
         )
-    for option, size in (("--batch-size", batch_size), ("--input-length", input_length)):
-        if size is not None and all(item.name in given for item in inputs):
-            raise UsageError(f"{option} {size}: the shape of every input is given by --shape")
+    for option, wanted in (("--batch-size", batch_size), ("--input-length", input_length)):
+        if wanted is not None and all(item.name in given for item in inputs):
+            raise UsageError(f"{option} {wanted}: the shape of every input is given by --shape")
     whole = {
         item.name: _given_shape(item, given[item.name]) for item in inputs if item.name in given
     }
@@ -87,10 +87,10 @@ def _named_sizes(
     """What whole shapes say of sizes that have a name."""
     sizes: dict[str | None, int] = {}
     for item in inputs:
-        for name, size in zip(item.shape or (), whole.get(item.name, ()), strict=False):
-            if isinstance(name, str) and sizes.setdefault(name, size) != size:
+        for name, given in zip(item.shape or (), whole.get(item.name, ()), strict=False):
+            if isinstance(name, str) and sizes.setdefault(name, given) != given:
                 raise UsageError(
-                    f"--shape {item.name}: the size {name} is {size} here, and {sizes[name]} in "
+                    f"--shape {item.name}: the size {name} is {given} here, and {sizes[name]} in "
                     "another shape"
                 )
     return sizes

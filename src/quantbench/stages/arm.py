@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from quantbench import environment, registry
+from quantbench import registry
 from quantbench.child import Message, serve
 from quantbench.core import stats
 from quantbench.core.errors import QuantbenchError
+from quantbench.memory import peak_rss_bytes
 from quantbench.protocols import Forward, Session, SessionOptions
 from quantbench.stages import covariates
 
@@ -80,7 +81,7 @@ class Arm:
         return {
             "num_threads": self.session.verified_num_threads(),
             "affinity": affinity,
-            "peak_rss_bytes": environment.peak_rss_bytes(),
+            "peak_rss_bytes": peak_rss_bytes(),
         }
 
     def _bound(self) -> Forward:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from quantbench import environment
 from quantbench.child import Message
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.frozen import Frozen
@@ -25,6 +24,7 @@ from quantbench.core.units import (
     Refused,
     TimeUnit,
 )
+from quantbench.memory import peak_rss_bytes
 from quantbench.protocols import Progress
 from quantbench.worker.access import Access
 from quantbench.worker.explain import explain
@@ -55,7 +55,7 @@ def answer(message: Message, send: Callable[[Message], None]) -> Message:
         result = Failed(stage=stage, error=result.message)
     return {
         "result": result.model_dump(mode="json"),
-        "peak_rss_bytes": environment.peak_rss_bytes(),
+        "peak_rss_bytes": peak_rss_bytes(),
     }
 
 
