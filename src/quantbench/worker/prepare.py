@@ -27,6 +27,9 @@ def prepare(config: SweepConfig) -> Prepared:
         UsageError: something does not fit; the message says what and where.
     """
     cpu = environment.read_cpu()
+    if config.num_threads is not None and config.num_threads > cpu.logical_cores:
+        message = f"more threads than the {cpu.logical_cores} processors of this machine"
+        raise ConfigError("config", [Problem("num_threads", message, str(config.num_threads))])
     wanted = config.backend_args.get("supported_instructions")
     environment.check_instructions(None if wanted is None else str(wanted), cpu.flags)
     opened = open_config(config.model_dump_json())
