@@ -15,7 +15,7 @@ from quantbench.core.config import SweepConfig
 from quantbench.core.plan import Plan
 from quantbench.core.quantization import Float32
 from quantbench.core.results import Evaluation, Spent, SweepResult, Timing
-from quantbench.stages.arm_processes import BLOCK_DISCARDED_FORWARDS
+from quantbench.stages.arm_processes import discarded_forwards
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "distilbert-squad.yaml"
 STAGES = ("export", "calibrate", "quantize", "evaluate", "time")
@@ -151,7 +151,7 @@ def sweep_units(result: SweepResult, wall_s: float) -> SweepUnits:
         forward_s = statistics.median(n for b in timing.blocks for n in b.samples_ns) / 1e9
         warm_up_s += forward_s * sum(process.warmup_runs for process in timing.processes)
         rounds_s += sum(sum(block.samples_ns) for block in timing.blocks) / 1e9
-        rounds_s += forward_s * BLOCK_DISCARDED_FORWARDS * len(timing.blocks)
+        rounds_s += forward_s * discarded_forwards(forward_s) * len(timing.blocks)
     evaluate_s = sum(evaluation.seconds for evaluation in evaluations)
     config, files = result.config, sum(unit.stage == "quantize" for unit in result.spent)
     processes, forwarded = 0, 0

@@ -102,7 +102,7 @@ def make_arms(work: Path) -> tuple[ArmSpec, ...]:
     if not int8.exists():
         model.mkdir(parents=True, exist_ok=True)
         make_distilbert(model)
-        export_onnx(model, AUTO_CLASS, OPSET, [_inputs(1, 16), _inputs(2, 40)], fp32)
+        export_onnx(model, AUTO_CLASS, OPSET, [make_inputs(1, 16), make_inputs(2, 40)], fp32)
         quantize_model(fp32, Dynamic(operators=("MatMul",)), None, int8)
     threads = environment.allowed_cores(*_cores())
     ort = SessionOptions(threads, 99)
@@ -120,7 +120,7 @@ def session(
 ) -> Session:
     """One session of the harness, and one of the naive way for the same time, in random order."""
     batch, length = map(int, cell.split("x"))
-    inputs, where = _inputs(batch, length), Cell(batch_size=batch, input_length=length)
+    inputs, where = make_inputs(batch, length), Cell(batch_size=batch, input_length=length)
     naive = 0.0
     if seed % 2:
         naive = naive_ratio(arms, inputs, seconds)
@@ -236,7 +236,8 @@ def _apart(ratios: Sequence[float]) -> float:
     return max(ratios) / min(ratios)
 
 
-def _inputs(batch: int, length: int) -> Inputs:
+def make_inputs(batch: int, length: int) -> Inputs:
+    """Token ids and a full mask of that shape."""
     ids = np.random.default_rng(0).integers(1000, 30_000, (batch, length))
     return {"input_ids": ids, "attention_mask": np.ones((batch, length), dtype=np.int64)}
 

@@ -28,10 +28,23 @@ def block(others: float = 0.0, stolen: float = 0.0, **changes: object) -> Block:
     return Block.model_validate(data | changes)
 
 
+def rounds(blocks: list[Block]) -> list[Block]:
+    """Each in a round of its own."""
+    return [found.model_copy(update={"round": number}) for number, found in enumerate(blocks)]
+
+
+def test_blocks_of_one_round_are_judged_together() -> None:
+    """Five ticks are too few for one block, and enough for the ten of a round."""
+    short = block(processor_ticks=5, busy_ticks=4, own_ticks=3.0)
+    found = load(CELL, [short] * 10)
+    assert found is not None
+    assert found.disturbed_rounds == 1.0
+
+
 def test_an_idle_machine_is_quiet() -> None:
     found = load(CELL, [block()] * 10)
     assert found is not None
-    assert (found.others, found.stolen, found.disturbed_blocks) == (0.0, 0.0, 0.0)
+    assert (found.others, found.stolen, found.disturbed_rounds) == (0.0, 0.0, 0.0)
     assert found.switches_per_forward == pytest.approx(0.1)
     assert found.quiet is True
     assert not_quiet([found]) is None
@@ -54,19 +67,19 @@ def test_time_that_the_hypervisor_gave_away_counts_as_that_of_others() -> None:
     assert found.quiet is False
 
 
-def test_some_blocks_that_were_disturbed_much_are_enough() -> None:
-    found = load(CELL, [block(others=0.3)] * 3 + [block()] * 17)
+def test_some_rounds_that_were_disturbed_much_are_enough() -> None:
+    found = load(CELL, rounds([block(others=0.3)] * 3 + [block()] * 17))
     assert found is not None
     assert found.others == pytest.approx(0.045)
-    assert found.disturbed_blocks == pytest.approx(0.15)
+    assert found.disturbed_rounds == pytest.approx(0.15)
     assert found.quiet is False
 
 
-def test_a_block_that_is_too_short_for_the_ticks_is_not_called_disturbed() -> None:
+def test_a_round_that_is_too_short_for_the_ticks_is_not_called_disturbed() -> None:
     short = block(processor_ticks=4, busy_ticks=4, own_ticks=3.4)
-    found = load(CELL, [short, *[block()] * 20])
+    found = load(CELL, rounds([short, *[block()] * 20]))
     assert found is not None
-    assert found.disturbed_blocks == 0.0
+    assert found.disturbed_rounds == 0.0
     assert found.quiet is True
 
 

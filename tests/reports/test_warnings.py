@@ -55,7 +55,7 @@ WARNED = {
     "not quiet": (
         with_blocks(sweep(), loaded),
         "the machine was not quiet while times were measured (batch size 1, input length 32: "
-        "others took 20% of the processors' time, 100% of the blocks were disturbed)",
+        "others took 20% of the processors' time, 100% of the rounds were disturbed)",
     ),
     "two states": (
         with_blocks(sweep(), two_states, batch_size=4),

@@ -32,6 +32,7 @@ from quantbench.stages.arm_processes import (
     ArmStarter,
     Conditions,
     block_limit_s,
+    discarded_forwards,
 )
 from quantbench.stages.time import Comparison, time_cell
 
@@ -188,13 +189,22 @@ def test_an_arm_that_does_not_wake_up_is_ended(
 
 
 @pytest.mark.parametrize(
-    ("forward_s", "limit_s"), [(0.001, 60.0), (1.0, 800.0), (100.0, ANSWER_LIMIT_SECONDS)]
+    ("forward_s", "limit_s"), [(0.001, 60.0), (1.0, 600.0), (100.0, ANSWER_LIMIT_SECONDS)]
 )
 def test_a_block_hangs_when_it_takes_a_hundred_times_as_long_as_it_should(
     forward_s: float, limit_s: float
 ) -> None:
-    """It has 3 + 5 forwards."""
+    """It has 5 forwards, after one that is not counted."""
     assert block_limit_s(forward_s, ANSWER_LIMIT_SECONDS) == limit_s
+
+
+@pytest.mark.parametrize(
+    ("forward_s", "forwards"), [(0.5, 1), (0.02, 3), (0.01, 5), (0.001, 50), (1e-5, 100), (0, 100)]
+)
+def test_a_block_first_catches_up_for_some_hundredths_of_a_second(
+    forward_s: float, forwards: int
+) -> None:
+    assert discarded_forwards(forward_s) == forwards
 
 
 def test_how_long_a_forward_takes_is_known_once_an_arm_is_warm(started: ArmProcesses) -> None:

@@ -12,11 +12,11 @@ from quantbench.core.results import Block
 from quantbench.core.summary import Load
 
 # A machine is not quiet if others took more than this share of the processors' time, or if in more
-# than that share of the blocks they took more than `DISTURBED_BLOCK`.
+# than that share of the rounds they took more than `DISTURBED_ROUND`.
 OTHERS_LIMIT = 0.05
-DISTURBED_BLOCK = 0.10
+DISTURBED_ROUND = 0.10
 DISTURBED_LIMIT = 0.10
-# Counters are in whole ticks of mostly 10 ms, so one of fewer ticks says little about a block.
+# Counters are in whole ticks of mostly 10 ms, so a round of fewer ticks is not judged.
 _LEAST_TICKS = 20
 
 
@@ -24,10 +24,10 @@ def load(cell: Cell, blocks: Sequence[Block]) -> Load | None:
     """What others did while the blocks of all arms in one cell ran; None without any block."""
     if not blocks:
         return None
-    shares = [share for share in map(_share, blocks) if share is not None]
+    shares = [share for share in map(_share, _rounds(blocks)) if share is not None]
     frequencies = [block.frequency_mhz for block in blocks if block.frequency_mhz is not None]
     counted = [block for block in blocks if block.involuntary_switches is not None]
-    disturbed = sum(share > DISTURBED_BLOCK for share in shares) / len(shares) if shares else None
+    disturbed = sum(share > DISTURBED_ROUND for share in shares) / len(shares) if shares else None
     others, stolen = _others(blocks), _stolen(blocks)
     heat = _sum(block.thermal_throttles for block in blocks)
     quota = _sum(block.quota_throttles for block in blocks)
@@ -35,7 +35,7 @@ def load(cell: Cell, blocks: Sequence[Block]) -> Load | None:
         cell=cell,
         others=others,
         stolen=stolen,
-        disturbed_blocks=disturbed,
+        disturbed_rounds=disturbed,
         switches_per_forward=(
             sum(block.involuntary_switches or 0 for block in counted)
             / sum(len(block.samples_ns) for block in counted)
@@ -65,14 +65,14 @@ def not_quiet(loads: Iterable[Load]) -> str | None:
     return (
         f"the machine was not quiet while times were measured ({'; '.join(map(_said, found))}); "
         f"quiet is at most {OTHERS_LIMIT:.0%} of the processors' time for others, at most "
-        f"{DISTURBED_LIMIT:.0%} of the blocks with more than {DISTURBED_BLOCK:.0%}, no throttling"
+        f"{DISTURBED_LIMIT:.0%} of the rounds with more than {DISTURBED_ROUND:.0%}, no throttling"
     )
 
 
 def _said(item: Load) -> str:
     parts = [f"others took {(item.others or 0) + (item.stolen or 0):.0%} of the processors' time"]
-    if item.disturbed_blocks:
-        parts.append(f"{item.disturbed_blocks:.0%} of the blocks were disturbed")
+    if item.disturbed_rounds:
+        parts.append(f"{item.disturbed_rounds:.0%} of the rounds were disturbed")
     if item.thermal_throttles:
         parts.append(f"throttled for heat {item.thermal_throttles:,} times")
     if item.quota_throttles:
@@ -80,10 +80,18 @@ def _said(item: Load) -> str:
     return f"{item.cell.name}: {', '.join(parts)}"
 
 
-def _share(block: Block) -> float | None:
-    """The share of the processors' time that others and the hypervisor took during a block."""
-    others, stolen = _others([block]), _stolen([block])
-    is_short = (block.processor_ticks or 0) < _LEAST_TICKS
+def _rounds(blocks: Iterable[Block]) -> list[list[Block]]:
+    """The blocks of all arms, round by round: one alone is too short for the system's ticks."""
+    found: dict[tuple[int, int], list[Block]] = {}
+    for block in blocks:
+        found.setdefault((block.process_set, block.round), []).append(block)
+    return list(found.values())
+
+
+def _share(blocks: Sequence[Block]) -> float | None:
+    """The share of the processors' time that others and the hypervisor took during a round."""
+    others, stolen = _others(blocks), _stolen(blocks)
+    is_short = sum(block.processor_ticks or 0 for block in blocks) < _LEAST_TICKS
     return None if is_short or others is None or stolen is None else others + stolen
 
 

@@ -11,7 +11,7 @@ from quantbench.core.summary import MetricSummary, RowSummary, SweepSummary
 from quantbench.core.units import ExplainUnit
 
 # What is explained without being asked for is to cost little.
-WORST_ROW_SAMPLES = 4
+WORST_ROW_SAMPLES = 2
 
 
 def worst_row(summary: SweepSummary) -> tuple[RowSummary, str] | None:

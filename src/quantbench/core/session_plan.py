@@ -11,7 +11,7 @@ from quantbench.core import stats
 PROCESS_OFFSET = 0.02
 # The median of seven rounds survives two that are disturbed: a third of them.
 LEAST_ROUNDS = 7
-MOST_ROUNDS = 30
+MOST_ROUNDS = 100
 # Of a budget that is too small for four starts, this part is spent on rounds all the same.
 LEAST_COUNTED_PART = 0.5
 

@@ -201,7 +201,7 @@ class Load(Frozen):
     """What disturbed the timing of one cell, over the blocks of all of its arms.
 
     `others` is the share of the processors' time that other processes took, `stolen` that of the
-    hypervisor; `disturbed_blocks` the share of the blocks in which both took much of it
+    hypervisor; `disturbed_rounds` the share of the rounds in which both took much of it
     (`analysis.quiet`). `switches_per_forward` counts how often an arm lost its processor,
     `thermal_throttles` and `quota_throttles` how often heat or the container's quota held it up.
     `quiet` is the verdict; None, as anything else, where the system does not tell.
@@ -210,7 +210,7 @@ class Load(Frozen):
     cell: Cell
     others: float | None
     stolen: float | None
-    disturbed_blocks: float | None
+    disturbed_rounds: float | None
     switches_per_forward: float | None
     lowest_mhz: float | None
     highest_mhz: float | None

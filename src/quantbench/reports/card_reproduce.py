@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from quantbench.analysis.quiet import DISTURBED_BLOCK, DISTURBED_LIMIT, OTHERS_LIMIT
+from quantbench.analysis.quiet import DISTURBED_LIMIT, DISTURBED_ROUND, OTHERS_LIMIT
 from quantbench.core.config import SweepConfig
 from quantbench.core.results import Environment, Subject, SweepResult, Timing
 from quantbench.core.summary import Load, SweepSummary
@@ -50,7 +50,7 @@ def _quiet(loads: Sequence[Load]) -> str:
         "shape",
         "others",
         "steal",
-        "disturbed blocks",
+        "disturbed rounds",
         "lost its processor, per forward",
         "MHz",
         "throttled: heat, quota",
@@ -59,7 +59,7 @@ def _quiet(loads: Sequence[Load]) -> str:
     body = [
         [
             item.cell.name,
-            *map(share, (item.others, item.stolen, item.disturbed_blocks)),
+            *map(share, (item.others, item.stolen, item.disturbed_rounds)),
             number(item.switches_per_forward),
             _frequencies(item),
             f"{_count(item.thermal_throttles)}, {_count(item.quota_throttles)}",
@@ -69,9 +69,9 @@ def _quiet(loads: Sequence[Load]) -> str:
     ]
     return (
         "How quiet the machine was while each shape was timed: the shares of the time of the "
-        "processors in use that other processes and the hypervisor took, and of blocks in which "
-        f"they took more than {DISTURBED_BLOCK:.0%}. Quiet is at most {OTHERS_LIMIT:.0%} for "
-        f"others, at most {DISTURBED_LIMIT:.0%} of the blocks, and no throttling.\n\n"
+        "processors in use that other processes and the hypervisor took, and of rounds in which "
+        f"they took more than {DISTURBED_ROUND:.0%}. Quiet is at most {OTHERS_LIMIT:.0%} for "
+        f"others, at most {DISTURBED_LIMIT:.0%} of the rounds, and no throttling.\n\n"
         + table(head, body)
     )
 

@@ -148,12 +148,12 @@ def _cell(cell: CellSummary | None) -> Line:
 
 
 def _load(cell: CellSummary | None, summary: SweepSummary) -> Line:
-    """What disturbed the timing of the cell; shares of the processors' time and of blocks."""
+    """What disturbed the timing of the cell; shares of the processors' time and of rounds."""
     found = next((load for load in summary.loads if cell and load.cell == cell.cell), None)
     return {
         "others_share": found.others if found else None,
         "steal_share": found.stolen if found else None,
-        "disturbed_blocks_share": found.disturbed_blocks if found else None,
+        "disturbed_rounds_share": found.disturbed_rounds if found else None,
         "quiet": found.quiet if found else None,
     }
 

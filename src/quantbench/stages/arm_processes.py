@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +17,13 @@ from quantbench.core.errors import QuantbenchError
 from quantbench.protocols import Preloading, SessionOptions
 from quantbench.template import IS_SUPPORTED, Template
 
-# One block: long enough that a process that was just woken has caught up, and with enough
-# forwards that contention cannot leave it with none.
-BLOCK_LEAST_SECONDS = 0.3
+# One block: short, so that all arms of a round find the machine in the same state, and with enough
+# forwards that contention cannot leave it with none. See docs/decisions/0063.
+BLOCK_LEAST_SECONDS = 0.1
 BLOCK_LEAST_FORWARDS = 5
-BLOCK_DISCARDED_FORWARDS = 3
+# What comes first is not counted: a process that was just woken has to catch up.
+BLOCK_DISCARDED_SECONDS = 0.05
+BLOCK_MOST_DISCARDED_FORWARDS = 100
 
 # An arm that has not answered by then hangs: no model takes as long to be opened and warmed up.
 ANSWER_LIMIT_SECONDS = 1800.0
@@ -96,6 +99,16 @@ class ProcessSet(Protocol):
 StartSet = Callable[[Sequence[ArmSpec], Conditions, Callable[[str], None]], ProcessSet]
 
 
+def discarded_forwards(forward_s: float) -> int:
+    """How many forwards of a block are run first and not counted: at least one.
+
+    Args:
+        forward_s: what a forward takes, roughly.
+    """
+    wanted = math.ceil(BLOCK_DISCARDED_SECONDS / max(forward_s, 1e-9))
+    return min(wanted, BLOCK_MOST_DISCARDED_FORWARDS)
+
+
 def block_limit_s(forward_s: float, answer_limit_s: float) -> float:
     """How long an arm may take for a block, in seconds.
 
@@ -103,7 +116,7 @@ def block_limit_s(forward_s: float, answer_limit_s: float) -> float:
         forward_s: what a forward took while it was warmed up.
         answer_limit_s: the most that any answer may take.
     """
-    expected = (BLOCK_DISCARDED_FORWARDS + BLOCK_LEAST_FORWARDS) * forward_s
+    expected = (discarded_forwards(forward_s) + BLOCK_LEAST_FORWARDS) * forward_s
     return min(answer_limit_s, max(BLOCK_LIMIT_LEAST_SECONDS, BLOCK_LIMIT_TIMES * expected))
 
 
@@ -121,7 +134,7 @@ class ArmProcesses:
         """One block; see `ProcessSet`."""
         message = {
             "do": "block",
-            "discard": BLOCK_DISCARDED_FORWARDS,
+            "discard": discarded_forwards(self.forward_s[arm_id]),
             "least_forwards": BLOCK_LEAST_FORWARDS,
             "least_seconds": BLOCK_LEAST_SECONDS,
         }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # A block of forwards of one model, then one of the other: switching after every forward would
 # measure caches.
 NUM_BLOCKS = 4
-FORWARDS_PER_BLOCK = 8
+FORWARDS_PER_BLOCK = 5
 WARMUP_RUNS = 5
 
 

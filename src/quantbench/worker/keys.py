@@ -33,8 +33,8 @@ STAGE_VERSIONS = {
     "calibrate": 2,
     "quantize": 3,
     "evaluate": 1,
-    "time": 2,
-    "explain": 1,
+    "time": 3,
+    "explain": 2,
 }
 
 # What an exporter computes with beyond PyTorch and ONNX.
