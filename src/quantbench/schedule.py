@@ -11,7 +11,7 @@ from quantbench.core.steps import Step
 def run_steps(
     steps: Sequence[Step],
     do: Callable[[Step], None],
-    cores: int,
+    side_by_side: int,
     fits: Callable[[int], bool],
     stop: Callable[[], None],
 ) -> None:
@@ -20,7 +20,7 @@ def run_steps(
     Args:
         steps: in an order in which each comes after those that it needs.
         do: does one step; called from several threads.
-        cores: how many steps of one core may run side by side.
+        side_by_side: how many steps that do not need all cores may run at once.
         fits: whether the memory that is free allows one step more, while so many are running.
         stop: ends the steps that are running early.
 
@@ -31,10 +31,10 @@ def run_steps(
     known = {step.id for step in steps}
     done = {need for step in steps for need in step.needs} - known
     running: dict[Future[None], Step] = {}
-    with ThreadPoolExecutor(max_workers=cores) as pool:
+    with ThreadPoolExecutor(max_workers=side_by_side) as pool:
         try:
             while waiting or running:
-                for step in startable(waiting, done, list(running.values()), cores):
+                for step in startable(waiting, done, list(running.values()), side_by_side):
                     if running and not fits(len(running)):
                         break
                     waiting.remove(step)
@@ -51,7 +51,7 @@ def run_steps(
 
 
 def startable(
-    waiting: Sequence[Step], done: Collection[str], running: Sequence[Step], cores: int
+    waiting: Sequence[Step], done: Collection[str], running: Sequence[Step], side_by_side: int
 ) -> list[Step]:
     """The steps that may begin now, in their order.
 
@@ -59,7 +59,7 @@ def startable(
         waiting: steps that have not begun.
         done: ids of those that are over.
         running: those that have begun and are not over.
-        cores: how many steps of one core may run side by side.
+        side_by_side: how many steps that do not need all cores may run at once.
     """
     if any(step.cores == "all" for step in running):
         return []
@@ -71,6 +71,6 @@ def startable(
             if not running and not found:
                 return [step]
             continue
-        if len(running) + len(found) < cores:
+        if len(running) + len(found) < side_by_side:
             found.append(step)
     return found

@@ -19,7 +19,13 @@ from quantbench.core.config import SweepConfig
 from quantbench.core.estimate import Past, expected_seconds, how_good
 from quantbench.core.plan import make_plan
 from quantbench.core.results import Spent
-from quantbench.core.steps import GUESSED_SAMPLES, REPORT_NAME, Step, steps
+from quantbench.core.steps import (
+    GUESSED_SAMPLES,
+    REPORT_NAME,
+    Step,
+    evaluation_threads,
+    steps,
+)
 from quantbench.core.summary import SweepSummary
 from quantbench.core.units import Prepared, TimeUnit, Unit
 from quantbench.data.stamps import stamp
@@ -91,9 +97,11 @@ def run_sweep(
                 learn=functools.partial(_learn, {step.id: step for step in todo}, prepared, store),
             )
             files, arms, already = Files(), Arms(), len(run.read_spent())
-            _do(todo, making_jobs(work, files), work)
+            cores = environment.read_cpu().allowed_cores
+            _do(todo, making_jobs(work, files), work, cores)
             begin_arms(work, files, arms)
-            _do(todo, measuring_jobs(work, arms), work)
+            threads = evaluation_threads(prepared.environment.num_threads, cores)
+            _do(todo, measuring_jobs(work, arms), work, cores // threads)
             _explain(work, run, out)
             error = how_good(run.read_spent()[already:])
             if error is not None:
@@ -167,12 +175,14 @@ def _learn(
     add_to_history(store, past)
 
 
-def _do(todo: Sequence[Step], jobs: dict[str, Callable[[], None]], work: Work) -> None:
+def _do(
+    todo: Sequence[Step], jobs: dict[str, Callable[[], None]], work: Work, side_by_side: int
+) -> None:
     """Do the steps that there are jobs for."""
     run_steps(
         [step for step in todo if step.id in jobs],
         lambda step: jobs[step.id](),
-        cores=environment.read_cpu().allowed_cores,
+        side_by_side=side_by_side,
         fits=environment.has_memory_for,
         stop=work.backend.close,
     )

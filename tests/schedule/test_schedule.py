@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from quantbench.core.plan import make_plan
-from quantbench.core.steps import Step, steps
+from quantbench.core.steps import Step, evaluation_threads, steps
 from quantbench.schedule import run_steps, startable
 from synthetic import QUESTION_ANSWERING, config
 
@@ -91,3 +91,12 @@ def test_in_a_sweep_nothing_runs_beside_timing_and_all_files_are_made_before_acc
     assert all(set(step.needs) == files for step in by_stage["evaluate"])
     order = [step.id for step in todo]
     assert all(order.index(need) < order.index(step.id) for step in todo for need in step.needs)
+
+
+@pytest.mark.parametrize(
+    ("num_threads", "cores", "threads"), [(2, 2, 1), (8, 8, 1), (32, 32, 4), (2, 32, 2), (1, 64, 1)]
+)
+def test_arms_are_evaluated_side_by_side_with_a_share_of_the_cores_each(
+    num_threads: int, cores: int, threads: int
+) -> None:
+    assert evaluation_threads(num_threads, cores) == threads

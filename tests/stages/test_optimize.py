@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 from graph.onnx_builder import Graph
+from onnx_files import one_matmul
 from quantbench.core.calibration import Calibration
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.preparation import Preparation, Smoothing
@@ -258,3 +259,11 @@ def test_fusion_that_finds_nothing_is_refused(tmp_path: Path) -> None:
     onnx.save(model, path)
     with pytest.raises(QuantbenchError, match="finds nothing to fuse in this bert"):
         optimize_model(path, FUSED, [], tmp_path / "model.onnx", {"model_type": "bert"})
+
+
+def test_a_product_of_the_input_itself_is_smoothed(tmp_path: Path) -> None:
+    """The only activation is the input of the graph: nothing has to be computed for its maxima."""
+    exported, output = one_matmul(tmp_path / "exported.onnx"), tmp_path / "prepared.onnx"
+    sample = {"x": np.linspace(-3, 5, 64, dtype=np.float32)[None]}
+    facts = optimize_model(exported, SMOOTHED, [sample], output, {}, [sample])
+    assert facts.num_multiplied == 1

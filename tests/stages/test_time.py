@@ -168,5 +168,10 @@ def test_windows_that_differ_by_no_more_than_their_noise_agree(
     assert runs_of_warm_up(monkeypatch, *noisy) == 2 * 5
 
 
+def test_little_is_known_from_windows_of_two_forwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The medians differ by 11 %, which is 2.7 of the errors that two and two forwards show."""
+    assert runs_of_warm_up(monkeypatch, [100, 106], [112, 118], [90, 90]) == 2 * 2
+
+
 def test_warm_up_runs_at_least_as_often_as_asked() -> None:
     assert warm_up(dict, least_runs=50) >= 50

@@ -242,7 +242,8 @@ class SweepConfig(Frozen):
     )
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     num_threads: PositiveInt | None = Field(
-        None, description="Threads of every runtime; the physical cores allowed when left out."
+        None,
+        description="Threads of a timed runtime; the physical cores allowed when left out.",
     )
     backend: NonEmptyStr = "local"
     backend_args: dict[str, JsonValue] = Field(default_factory=dict)

@@ -9,6 +9,7 @@ import yaml
 from quantbench.analysis.quiet import DISTURBED_LIMIT, DISTURBED_ROUND, OTHERS_LIMIT
 from quantbench.core.config import SweepConfig
 from quantbench.core.results import Environment, Subject, SweepResult, Timing
+from quantbench.core.steps import evaluation_threads
 from quantbench.core.summary import Load, SweepSummary
 from quantbench.reports.markdown import code, details, fence, table, text
 from quantbench.reports.wording import NOTHING, number, plural, sentence, share
@@ -149,7 +150,8 @@ def _machine(found: Environment) -> list[str]:
         f"* **Processor**: {text(cpu.model)} ({text(cpu.architecture)}), {cores}, "
         f"{cpu.allowed_cores:,} allowed",
         f"* **Integer instructions**: {', '.join(map(code, telling)) or 'none known'}",
-        f"* **Threads** of every runtime: {found.num_threads:,}",
+        f"* **Threads** of every runtime: {found.num_threads:,} while it is timed, "
+        f"{evaluation_threads(found.num_threads, cpu.allowed_cores):,} while it is evaluated",
     ]
     if found.memory_bytes is not None:
         lines.append(f"* **Memory**: {found.memory_bytes / 2**30:.1f} GiB")
