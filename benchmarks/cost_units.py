@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +58,9 @@ class NaiveUnits:
 class SweepUnits:
     """What a sweep was measured to cost, in seconds.
 
-    `rest` (process, preparing, reports) and `export` once, `quantize` per file, `open` and
-    `evaluate_per_sample` per evaluated arm, `start_arm` and `warm_up_per_token` per process of a
-    timed arm.
+    `rest` (process, preparing, explaining, reports) and `export` once, `quantize` per file, `open`
+    and `evaluate_per_sample` per evaluated arm, `start_arm` and `warm_up_per_token` per process of
+    a timed arm.
     """
 
     rest: float
@@ -141,9 +143,15 @@ def naive_units(naive: Mapping[str, Any], wall_s: float, config: SweepConfig) ->
     )
 
 
-def sweep_units(result: SweepResult, wall_s: float) -> SweepUnits:
-    """The unit costs of a sweep that began with an empty store, and its whole time."""
-    spent = by_stage(result.spent)
+def sweep_units(result: SweepResult, wall_s: float, elapsed: Mapping[str, float]) -> SweepUnits:
+    """The unit costs of a sweep that began with an empty store.
+
+    Args:
+        result: what it measured.
+        wall_s: its whole time.
+        elapsed: of it, the seconds of each stage, of which units may run side by side.
+    """
+    side_by_side = by_stage(result.spent)["evaluate"] / elapsed["evaluate"]
     evaluations = [a.evaluation for a in result.arms if isinstance(a.evaluation, Evaluation)]
     timings = [t for arm in result.arms for t in arm.timings if isinstance(t, Timing)]
     rounds_s, warm_up_s = 0.0, 0.0
@@ -152,7 +160,7 @@ def sweep_units(result: SweepResult, wall_s: float) -> SweepUnits:
         warm_up_s += forward_s * sum(process.warmup_runs for process in timing.processes)
         rounds_s += sum(sum(block.samples_ns) for block in timing.blocks) / 1e9
         rounds_s += forward_s * discarded_forwards(forward_s) * len(timing.blocks)
-    evaluate_s = sum(evaluation.seconds for evaluation in evaluations)
+    evaluate_s = sum(evaluation.seconds for evaluation in evaluations) / side_by_side
     config, files = result.config, sum(unit.stage == "quantize" for unit in result.spent)
     processes, forwarded = 0, 0
     for timing in timings:
@@ -161,13 +169,13 @@ def sweep_units(result: SweepResult, wall_s: float) -> SweepUnits:
             len(timing.processes) * timing.cell.batch_size * (timing.cell.input_length or 1)
         )
     return SweepUnits(
-        rest=wall_s - sum(spent.values()),
-        export=spent["export"],
-        calibrate_per_sample=spent["calibrate"] / config.calibration.num_calibration_samples,
-        quantize=spent["quantize"] / files,
-        open=max(0.0, spent["evaluate"] - evaluate_s) / len(evaluations),
+        rest=wall_s - sum(elapsed.values()),
+        export=elapsed["export"],
+        calibrate_per_sample=elapsed["calibrate"] / config.calibration.num_calibration_samples,
+        quantize=elapsed["quantize"] / files,
+        open=max(0.0, elapsed["evaluate"] - evaluate_s) / len(evaluations),
         evaluate_per_sample=evaluate_s / sum(found.num_samples for found in evaluations),
-        start_arm=max(0.0, spent["time"] - rounds_s - warm_up_s) / processes,
+        start_arm=max(0.0, elapsed["time"] - rounds_s - warm_up_s) / processes,
         warm_up_per_token=warm_up_s / forwarded,
     )
 
@@ -198,6 +206,26 @@ def shape_tokens(config: SweepConfig) -> list[int]:
     return [batch * length for batch in config.batch_sizes for length in config.input_lengths]
 
 
+def elapsed_by_stage(log: str) -> dict[str, float]:
+    """The seconds of each stage by a run's log, from its first unit to the next stage's.
+
+    Raises:
+        ValueError: the log ends within a stage.
+    """
+    begun: list[tuple[datetime, str]] = []
+    for line in log.splitlines():
+        when, _, what = line.partition(" ")
+        stage = what.partition(":")[0]
+        if stage in (*STAGES, "explain"):
+            begun.append((datetime.fromisoformat(when), stage))
+    if not begun or begun[-1][1] in STAGES:
+        raise ValueError("the log does not say when the last stage ended")
+    found = dict.fromkeys(STAGES, 0.0)
+    for (began, stage), (ended, _) in pairwise(begun):
+        found[stage] += (ended - began).total_seconds()
+    return found
+
+
 def by_stage(spent: Sequence[Spent]) -> dict[str, float]:
-    """Seconds by stage."""
+    """Seconds by stage, of all units together."""
     return {s: sum(unit.seconds for unit in spent if unit.stage == s) for s in STAGES}

@@ -43,6 +43,7 @@ from cost_units import (
     NAIVE_STAGES,
     STAGES,
     by_stage,
+    elapsed_by_stage,
     full_grid,
     naive_units,
     seed_grid,
@@ -149,6 +150,7 @@ def measure(work: Path, full_timing_s: float | None) -> dict[str, Any]:
 
     cold_s = _quantbench(work, "run", "sweep.yaml", "--out", "sweep")
     cold = load_run(work / "sweep", registry.catalog())
+    log = (work / "sweep" / "log.txt").read_text()
     second_s = _quantbench(work, "run", "sweep.yaml", "--out", "sweep")
     second = load_run(work / "sweep", registry.catalog()).spent[len(cold.spent) :]
     reports_s = _quantbench(work, "card", "sweep")
@@ -160,7 +162,8 @@ def measure(work: Path, full_timing_s: float | None) -> dict[str, Any]:
     added = load_run(work / "added", registry.catalog()).spent
 
     plan = make_plan(config, registry.task(config.task).spec)
-    units = naive_units(naive, naive_s, config), sweep_units(cold, cold_s)
+    elapsed = elapsed_by_stage(log)
+    units = naive_units(naive, naive_s, config), sweep_units(cold, cold_s, elapsed)
     grid = seed_grid(cold, plan)
     full_naive, full_sweep = full_grid(*units, grid)
     if full_timing_s is not None:
@@ -173,7 +176,7 @@ def measure(work: Path, full_timing_s: float | None) -> dict[str, Any]:
         "unpadded_evaluation": naive["unpadded_evaluation"],
         "cold": {
             "seconds": cold_s,
-            "stages": by_stage(cold.spent),
+            "stages": elapsed,
             "reports_s": reports_s,
             "units": _units(cold.spent),
         },

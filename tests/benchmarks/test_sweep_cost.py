@@ -136,7 +136,8 @@ def test_naive_unit_costs_add_up_to_what_was_measured() -> None:
 
 def test_unit_costs_of_a_sweep_add_up_to_what_was_measured() -> None:
     result = _measured_sweep()
-    units = cost.sweep_units(result, 60.0 + sum(unit.seconds for unit in result.spent))
+    taken = cost.by_stage(result.spent)
+    units = cost.sweep_units(result, 60.0 + sum(taken.values()), taken)
     assert units.rest == pytest.approx(60.0)
     assert units.start_arm > 0
     evaluated = [arm.evaluation for arm in result.arms if arm.evaluation is not None]
@@ -154,6 +155,31 @@ def test_unit_costs_of_a_sweep_add_up_to_what_was_measured() -> None:
     for stage in ("export", "calibrate", "quantize", "evaluate"):
         spent = sum(unit.seconds for unit in result.spent if unit.stage == stage)
         assert sweep[stage] == pytest.approx(spent)
+
+
+def test_units_side_by_side_cost_the_time_that_passes() -> None:
+    result = _measured_sweep()
+    taken = cost.by_stage(result.spent)
+    alone = cost.sweep_units(result, 60.0 + sum(taken.values()), taken)
+    half = taken | {"evaluate": taken["evaluate"] / 2}
+    units = cost.sweep_units(result, 60.0 + sum(half.values()), half)
+    assert units.evaluate_per_sample == pytest.approx(alone.evaluate_per_sample / 2)
+    assert units.rest == pytest.approx(60.0)
+
+
+def test_the_time_of_a_stage_is_read_from_the_log() -> None:
+    log = """\
+2026-01-01T00:00:00+00:00 export: opset 11
+2026-01-01T00:00:10+00:00 note: nothing
+2026-01-01T00:00:12+00:00 quantize: one
+2026-01-01T00:00:13+00:00 quantize: two
+2026-01-01T00:00:20+00:00 time: b1
+2026-01-01T00:01:20+00:00 explain: the worst row
+"""
+    found = cost.elapsed_by_stage(log)
+    assert found == {"export": 12, "calibrate": 0, "quantize": 8, "evaluate": 0, "time": 60}
+    with pytest.raises(ValueError, match="when the last stage ended"):
+        cost.elapsed_by_stage(log.rsplit("2026", 1)[0])
 
 
 def test_a_store_is_listed_by_what_made_each_artifact(tmp_path: Path) -> None:

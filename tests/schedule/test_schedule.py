@@ -93,6 +93,16 @@ def test_in_a_sweep_nothing_runs_beside_timing_and_all_files_are_made_before_acc
     assert all(order.index(need) < order.index(step.id) for step in todo for need in step.needs)
 
 
+def test_what_takes_longest_is_evaluated_first() -> None:
+    todo = steps(make_plan(config(), QUESTION_ANSWERING), config(), 10)
+    kinds = [step.kind for step in todo if step.stage == "evaluate"]
+    assert [kind.rsplit(" ", 1)[-1] for kind in kinds] == sorted(
+        (kind.rsplit(" ", 1)[-1] for kind in kinds),
+        key=["static", "pytorch", "float32", "dynamic"].index,
+    )
+    assert len(set(kinds)) == 4
+
+
 @pytest.mark.parametrize(
     ("num_threads", "cores", "threads"), [(2, 2, 1), (8, 8, 1), (32, 32, 4), (2, 32, 2), (1, 64, 1)]
 )
