@@ -58,7 +58,7 @@ from quantbench.run_dir import load_run
 LARGEST_RATIO = 0.5
 LARGEST_RATIO_FULL_GRID = 1 / 3
 LONGEST_SECOND_RUN_S = 5.0
-# Times are kept for each shape.
+# What a row more may make: times are kept for each shape. If it is the worst, it is explained too.
 ONLY_NEW = {"quantize": 1, "evaluate": 1, "time": 2}
 
 
@@ -78,7 +78,7 @@ def missed_goals(
         missed.append(f"sweep ÷ naive is {ratio:.2f}, not ≤ {LARGEST_RATIO:.2f}")
     if not second_run_s < LONGEST_SECOND_RUN_S:
         missed.append(f"the second run took {second_run_s:.1f} s, not < {LONGEST_SECOND_RUN_S} s")
-    if dict(new_artifacts) != ONLY_NEW:
+    if dict(new_artifacts) not in (ONLY_NEW, {**ONLY_NEW, "explain": 1}):
         missed.append(f"the added row made {_counts(new_artifacts)}, not only {_counts(ONLY_NEW)}")
     if not full_grid_ratio <= LARGEST_RATIO_FULL_GRID:
         missed.append(

@@ -111,6 +111,8 @@ def test_each_goal_that_is_missed_is_named(values: tuple[Any, ...], words: list[
 
 def test_goals_are_met_at_their_bounds() -> None:
     assert sweep_cost.missed_goals(0.5, 4.99, sweep_cost.ONLY_NEW, 1 / 3) == []
+    explained = {**sweep_cost.ONLY_NEW, "explain": 1}
+    assert sweep_cost.missed_goals(0.5, 4.99, explained, 1 / 3) == []
 
 
 def test_naive_unit_costs_add_up_to_what_was_measured() -> None:
