@@ -90,7 +90,7 @@ class FakeBackend:
                 return {
                     name: found[name]
                     for name in ("outcome", "key", "num_bytes", "sha256", "seconds")
-                }
+                } | {"facts": {"num_masks": 1, "largest_difference": 2e-7}}
             case CalibrateUnit():
                 return {
                     "outcome": "completed", "key": "r", "num_samples": 1, "num_tensors": 1,

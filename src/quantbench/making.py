@@ -128,7 +128,10 @@ def _quantize(work: Work, files: Files, variant: Variant) -> None:
         ranges_key=None if found is None else found.key,
         levels=_levels(work.plan, variant),
     )
-    files.variants[variant.id] = work.ask(variant.id, unit, _ARTIFACT)
+    made = work.ask(variant.id, unit, _ARTIFACT)
+    if isinstance(made, Artifact) and isinstance(source, Optimized):
+        made = made.model_copy(update={"prepared": source.facts})
+    files.variants[variant.id] = made
 
 
 def _levels(plan: Plan, variant: Variant) -> tuple[int, ...]:

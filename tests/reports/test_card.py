@@ -13,7 +13,7 @@ import yaml
 
 from quantbench.core.config import SweepConfig
 from quantbench.core.plan import ORIGINAL_ID, make_plan
-from quantbench.core.results import Failed, SweepResult
+from quantbench.core.results import Artifact, Failed, PreparedFacts, SweepResult
 from quantbench.core.specs import TaskSpec
 from quantbench.reports import card as card_report
 from quantbench.reports.card import render_card
@@ -29,6 +29,13 @@ from synthetic import (
     with_invalid_session,
 )
 
+PREPARED = PreparedFacts(
+    num_masks=1,
+    num_folded=8,
+    num_multiplied=4,
+    fused={"Attention": 6, "BiasGelu": 6},
+    largest_difference=3.2e-6,
+)
 GOLDEN = Path(__file__).parent / "golden" / "card.md"
 BLOCKED = """
 import sys
@@ -227,3 +234,16 @@ def test_rows_that_may_saturate_on_the_machine_are_warned_of_by_number(card: str
     assert "Warnings:\n\n* rows " in warned or "Warnings:\n* rows " in warned
     assert "can saturate on this processor, which has no VNNI" in warned
     assert "can saturate" not in card
+
+
+def test_what_was_done_to_the_float_file_is_said_beside_what_was_quantized() -> None:
+    result = sweep()
+    quantized = [arm for arm in result.arms if isinstance(arm.artifact, Artifact)]
+    arm = next(arm for arm in quantized if arm.arm.id.startswith("onnxruntime-dynamic"))
+    assert isinstance(arm.artifact, Artifact)
+    changed = arm.artifact.model_copy(update={"prepared": PREPARED})
+    rendered = render_card(*report_inputs(with_arm(result, arm.arm.id, artifact=changed)))
+    assert (
+        "float file first: 1 mask clamped; 12 activations smoothed (4 by a new node); fused to "
+        "`Attention` 6, `BiasGelu` 6 (outputs within 3e-06)<br>"
+    ) in rendered

@@ -72,6 +72,21 @@ def test_the_run_folder_holds_config_plan_results_table_card_and_log(
     assert len(list((folder / "results").iterdir())) == 8  # one per row
 
 
+def test_what_was_done_to_a_float_file_goes_with_the_files_made_of_it(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(FakeBackend(), monkeypatch)
+    arms = [json.loads(path.read_text()) for path in Path("runs/sweep/arms").iterdir()]
+    prepared = {
+        arm["arm"]["id"].split("-")[1]: (arm["artifact"]["prepared"] or {}).get("num_masks")
+        for arm in arms
+        if arm["artifact"]
+    }
+    assert prepared == {"float32": None, "dynamic": None, "static": 1}
+    card = Path("runs/sweep/README.md").read_text()
+    assert "float file first: 1 mask clamped (outputs within 2e-07)" in card
+
+
 def test_files_with_the_same_graph_are_measured_once(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

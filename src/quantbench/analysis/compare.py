@@ -197,6 +197,7 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
         executed_nodes=artifact.executed_nodes.get(str(level), {}) if artifact else {},
         exclusion_matches=artifact.exclusion_matches if artifact else {},
         max_abs_difference=artifact.max_abs_difference if artifact else None,
+        prepared=artifact.prepared if artifact else None,
         failures=(
             *failures(facts, arm_id),
             *failures_of_others(facts, arm_id, reference_id, cells),

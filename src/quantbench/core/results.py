@@ -48,6 +48,22 @@ class NodeCounts(Frozen):
     left: int
 
 
+class PreparedFacts(Frozen):
+    """What was done to a float file before it was calibrated and quantized.
+
+    `num_masks` constants were clamped. `num_folded` activations were smoothed in what makes them,
+    `num_multiplied` by a node before what reads them. `fused` counts the fused operators by type.
+    `largest_difference` is that of an output to the exported file's, as a part of its largest
+    value.
+    """
+
+    num_masks: int = 0
+    num_folded: int = 0
+    num_multiplied: int = 0
+    fused: dict[str, int] = Field(default_factory=dict)
+    largest_difference: float = 0.0
+
+
 class Artifact(Frozen):
     """A model file. `graph_digest` is equal for files that compute the same in the same way.
 
@@ -58,6 +74,7 @@ class Artifact(Frozen):
     `max_abs_difference` is to PyTorch, over the outputs, for an exported model. `float_key` is the
     key of the float file that a quantized one was made from; `num_masked_nodes` counts the nodes
     that stay in floats because they see the attention mask, None where none was looked for.
+    `prepared` says what the float file is beside the exported one; None if it is that.
     """
 
     outcome: Literal["completed"] = "completed"
@@ -74,6 +91,7 @@ class Artifact(Frozen):
     max_abs_difference: float | None = None
     float_key: str | None = None
     num_masked_nodes: int | None = None
+    prepared: PreparedFacts | None = None
 
 
 class Prediction(Frozen):

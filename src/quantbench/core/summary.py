@@ -10,7 +10,7 @@ from quantbench.core.config import Scenario
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Cell
 from quantbench.core.quantization import Inert
-from quantbench.core.results import NodeCounts
+from quantbench.core.results import NodeCounts, PreparedFacts
 
 # What drops and speed-ups are over.
 PYTORCH_EAGER = "PyTorch eager"
@@ -152,6 +152,7 @@ class ArmSummary(Frozen):
     executed_nodes: dict[str, int] = Field(default_factory=dict)
     exclusion_matches: dict[str, int] = Field(default_factory=dict)
     max_abs_difference: float | None = None
+    prepared: PreparedFacts | None = None
     failures: tuple[Failure, ...] = ()
 
     @property

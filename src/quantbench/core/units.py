@@ -14,7 +14,14 @@ from quantbench.core.exporters import Export
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Arm, Cell, Variant
 from quantbench.core.preparation import Preparation
-from quantbench.core.results import Environment, Failed, Subject, Timing, TimingOutcome
+from quantbench.core.results import (
+    Environment,
+    Failed,
+    PreparedFacts,
+    Subject,
+    Timing,
+    TimingOutcome,
+)
 
 
 class PrepareUnit(Frozen):
@@ -152,20 +159,13 @@ class Prepared(Frozen):
 
 
 class Optimized(Frozen):
-    """The answer to `OptimizeUnit`: a float model in the store, and what was done to it.
-
-    `num_masks` constants were clamped. `num_folded` activations were smoothed in what makes them,
-    `num_multiplied` by a node before what reads them. `fused` counts the fused operators by type.
-    """
+    """The answer to `OptimizeUnit`: a float model in the store, and what was done to it."""
 
     outcome: Literal["completed"] = "completed"
     key: str
     num_bytes: int
     sha256: str
-    num_masks: int = 0
-    num_folded: int = 0
-    num_multiplied: int = 0
-    fused: dict[str, int] = Field(default_factory=dict)
+    facts: PreparedFacts
     seconds: float
 
 

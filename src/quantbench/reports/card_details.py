@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quantbench.analysis.names import reference_name
-from quantbench.core.results import NodeCounts
+from quantbench.core.results import NodeCounts, PreparedFacts
 from quantbench.core.summary import (
     GIVEN_FILE,
     ArmSummary,
@@ -19,6 +19,7 @@ from quantbench.reports.wording import (
     configuration,
     megabytes,
     number,
+    plural,
     ratio,
     row_name,
     sentence,
@@ -147,7 +148,7 @@ def _did(name: str, arm: ArmSummary, summary: SweepSummary) -> list[str]:
         name,
         megabytes(arm.num_bytes),
         NOTHING if arm.opset is None else str(arm.opset),
-        "<br>".join(item for item in nodes if item) or "none",
+        "<br>".join([*_prepared(arm.prepared), *(item for item in nodes if item)]) or "none",
         "<br>".join(kernels) or ("none" if arm.executed_nodes else NOTHING),
     ]
     metrics = {metric.name: metric for metric in arm.metrics}
@@ -158,6 +159,23 @@ def _did(name: str, arm: ArmSummary, summary: SweepSummary) -> list[str]:
             flips += f" (p = {metric.mcnemar_p:.2g})"
         cells.append(flips)
     return [*cells, NOTHING if arm.agreement is None else f"{arm.agreement:.1%}"]
+
+
+def _prepared(found: PreparedFacts | None) -> list[str]:
+    """What was done to the float file before, and how near its outputs stayed."""
+    if found is None:
+        return []
+    did = [f"{plural(found.num_masks, 'mask')} clamped"] if found.num_masks else []
+    smoothed = found.num_folded + found.num_multiplied
+    if smoothed:
+        did.append(
+            f"{plural(smoothed, 'activation')} smoothed ({found.num_multiplied:,} by a new node)"
+        )
+    if found.fused:
+        names = (f"{code(name, in_table=True)} {n}" for name, n in sorted(found.fused.items()))
+        did.append(f"fused to {', '.join(names)}")
+    changed = "; ".join(did) or "nothing to do"
+    return [f"float file first: {changed} (outputs within {found.largest_difference:.1g})"]
 
 
 def _nodes(operator: str, counts: NodeCounts) -> str:

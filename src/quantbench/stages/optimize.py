@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import onnx
 
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.preparation import Preparation
+from quantbench.core.results import PreparedFacts
 from quantbench.graph.masks import clamp_masks
 from quantbench.graph.smooth_quant import SmoothCounts, smooth, smoothed_activations
 from quantbench.protocols import Inputs
@@ -25,17 +25,6 @@ from quantbench.stages.maxima import channel_maxima
 TOLERANCE = 1e-4
 
 
-@dataclass(frozen=True)
-class OptimizeFacts:
-    """What was done; see `core.units.Optimized`. `max_abs_difference` to the exported file."""
-
-    num_masks: int = 0
-    num_folded: int = 0
-    num_multiplied: int = 0
-    fused: Mapping[str, int] = field(default_factory=dict[str, int])
-    max_abs_difference: float = 0.0
-
-
 def optimize_model(
     exported: Path,
     preparation: Preparation,
@@ -44,7 +33,7 @@ def optimize_model(
     model_config: Mapping[str, Any],
     samples: Iterable[Inputs] = (),
     on_sample: Callable[[int], None] = lambda _: None,
-) -> OptimizeFacts:
+) -> PreparedFacts:
     """Prepare an exported file, and check that it computes what it did.
 
     Args:
@@ -83,7 +72,13 @@ def optimize_model(
         del model
         difference = _largest_difference(exported, written, checked)
         written.replace(output)
-    return OptimizeFacts(num_masks, counts.num_folded, counts.num_multiplied, fused, difference)
+    return PreparedFacts(
+        num_masks=num_masks,
+        num_folded=counts.num_folded,
+        num_multiplied=counts.num_multiplied,
+        fused=fused,
+        largest_difference=difference,
+    )
 
 
 def _largest_difference(exported: Path, prepared: Path, checked: Sequence[Inputs]) -> float:

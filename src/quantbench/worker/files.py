@@ -106,10 +106,7 @@ def optimize(unit: OptimizeUnit, access: Access) -> Optimized:
             key=key,
             num_bytes=path.stat().st_size,
             sha256=store.file_sha256(path),
-            num_masks=facts.num_masks,
-            num_folded=facts.num_folded,
-            num_multiplied=facts.num_multiplied,
-            fused=dict(facts.fused),
+            facts=facts,
             seconds=time.perf_counter() - started,
         )
         return optimized.model_dump(mode="json")

@@ -29,7 +29,7 @@ from quantbench.data.sampling import sample_indices
 # Raised when the code of a stage changes what it makes, so that old artifacts are not reused.
 STAGE_VERSIONS = {
     "export": 2,
-    "optimize": 1,
+    "optimize": 2,
     "calibrate": 2,
     "quantize": 3,
     "evaluate": 1,
