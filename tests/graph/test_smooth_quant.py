@@ -230,3 +230,18 @@ def test_maxima_of_another_shape_are_refused() -> None:
     model = graph.model(graph.add("MatMul", "x", matrix(graph)))
     with pytest.raises(ValueError, match=r"shape \(3,\), not \(4,\)"):
         smooth(model, {"x": np.ones(3)}, 0.5)
+
+
+def test_constants_that_old_files_list_among_the_inputs_go_with_their_listing() -> None:
+    graph = Graph()
+    output = graph.add("MatMul", fused_norm(graph), matrix(graph))
+    model = graph.model(output)
+    listed = [
+        onnx.helper.make_tensor_value_info(item.name, item.data_type, item.dims)
+        for item in model.graph.initializer
+    ]
+    model.graph.input.extend(listed)
+    smoothed, _ = smooth(model, {name: np.ones(4) for name in smoothed_activations(model)}, 0.5)
+    stored = {item.name for item in smoothed.graph.initializer}
+    assert len(smoothed.graph.input) > 1
+    assert {item.name for item in smoothed.graph.input} <= stored | {"x", "ids"}

@@ -31,7 +31,7 @@ class Preparation(Frozen):
         parts += ["clamped mask"] if self.clamp_mask else []
         if self.smoothing is not None:
             count = self.smoothing.num_calibration_samples
-            parts.append(f"smoothed {self.smoothing.alpha:g} over {count} samples")
+            parts.append(f"smoothed {self.smoothing.alpha} over {count} samples")
         return ", ".join(parts)
 
 

@@ -153,10 +153,13 @@ def _rewrite(
         ordered.append(node)
     used = {name for node in ordered for name in used_names(node)}
     used |= {value.name for value in model.graph.output}
+    # Old files list constants among the inputs too: one that is gone would have to be given.
+    gone = {item.name for item in model.graph.initializer} - used
     # What is in a list ends with it, hence a graph of copies.
     rewritten = onnx.GraphProto()
     rewritten.CopyFrom(model.graph)
-    del rewritten.node[:], rewritten.initializer[:]
+    del rewritten.node[:], rewritten.initializer[:], rewritten.input[:]
+    rewritten.input.extend(item for item in model.graph.input if item.name not in gone)
     rewritten.node.extend(ordered)
     rewritten.initializer.extend(item for item in model.graph.initializer if item.name in used)
     rewritten.initializer.extend(constants)
