@@ -241,9 +241,16 @@ def test_what_was_done_to_the_float_file_is_said_beside_what_was_quantized() -> 
     quantized = [arm for arm in result.arms if isinstance(arm.artifact, Artifact)]
     arm = next(arm for arm in quantized if arm.arm.id.startswith("onnxruntime-dynamic"))
     assert isinstance(arm.artifact, Artifact)
-    changed = arm.artifact.model_copy(update={"prepared": PREPARED})
-    rendered = render_card(*report_inputs(with_arm(result, arm.arm.id, artifact=changed)))
+
+    def card(prepared: PreparedFacts) -> str:
+        changed = arm.artifact.model_copy(update={"prepared": prepared})
+        return render_card(*report_inputs(with_arm(result, arm.arm.id, artifact=changed)))
+
     assert (
         "float file first: 1 mask clamped; 12 activations smoothed (4 by a new node); fused to "
         "`Attention` 6, `BiasGelu` 6 (outputs within 3e-06)<br>"
-    ) in rendered
+    ) in card(PREPARED)
+    assert "float file first: 1 mask clamped (outputs unchanged)" in card(
+        PreparedFacts(num_masks=1)
+    )
+    assert "float file first: nothing to do (outputs unchanged)" in card(PreparedFacts())

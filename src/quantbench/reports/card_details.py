@@ -175,7 +175,9 @@ def _prepared(found: PreparedFacts | None) -> list[str]:
         names = (f"{code(name, in_table=True)} {n}" for name, n in sorted(found.fused.items()))
         did.append(f"fused to {', '.join(names)}")
     changed = "; ".join(did) or "nothing to do"
-    return [f"float file first: {changed} (outputs within {found.largest_difference:.1g})"]
+    difference = found.largest_difference
+    outputs = f"outputs within {difference:.1g}" if difference else "outputs unchanged"
+    return [f"float file first: {changed} ({outputs})"]
 
 
 def _nodes(operator: str, counts: NodeCounts) -> str:
