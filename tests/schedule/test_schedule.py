@@ -9,9 +9,9 @@ from quantbench.core.steps import Step, evaluation_threads, steps
 from quantbench.schedule import run_steps, startable
 from synthetic import QUESTION_ANSWERING, config
 
-EXPORT = Step(stage="export", name="a", cores="one")
-ONE = Step(stage="quantize", name="one", needs=(EXPORT.id,), cores="one")
-TWO = Step(stage="quantize", name="two", needs=(EXPORT.id,), cores="one")
+EXPORT = Step(stage="export", name="a", cores="share")
+ONE = Step(stage="quantize", name="one", needs=(EXPORT.id,), cores="share")
+TWO = Step(stage="quantize", name="two", needs=(EXPORT.id,), cores="share")
 TIME = Step(stage="time", name="cell", needs=(ONE.id, TWO.id))
 ALL = [EXPORT, ONE, TWO, TIME]
 
