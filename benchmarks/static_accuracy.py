@@ -43,6 +43,7 @@ RESULT = Path(__file__).parent / "results" / "static_accuracy.md"
 MODELS = ("questions", "digits")
 EXCLUSIONS = ["layernorm", "gelu", "residual", "gather", "softmax"]
 EXPLAINED_SAMPLES = 64
+LEVEL = "framework_args.optimization_level"
 
 # What all sweeps have in common: one shape, short sessions.
 COMMON = {
@@ -70,7 +71,7 @@ SWEEPS: dict[str, dict[str, Any]] = {
         "activation_type": "int8",
         "clamp_mask": False,
         "per_channel": False,
-        "benchmarked": {**GRID, "framework_args.optimization_level": [1, 99]},
+        "benchmarked": {**GRID, LEVEL: [1, 99]},
     },
     "better": BETTER
     | {"benchmarked": {**GRID, "calibration.method": ["minmax", "percentile", "entropy"]}},
@@ -161,24 +162,22 @@ def static_rows(summary: SweepSummary) -> list[RowSummary]:
     return [row for row in rows if row.parameters["quantization_approach"] == "static"]
 
 
-def dynamic_row(summary: SweepSummary) -> RowSummary:
-    """The dynamic MatMul row that static ones are compared with: at level 99, all of it."""
-    level = "framework_args.optimization_level"
-    return next(
-        row
-        for row in summary.rows
-        if row.parameters["quantization_approach"] == "dynamic"
-        and row.parameters.get(level, 99) == 99
-        and row.arm is not None
-    )
+def dynamic_rows(summary: SweepSummary) -> dict[object, RowSummary]:
+    """By optimization level, the dynamic MatMul row that static ones are compared with."""
+    found: dict[object, RowSummary] = {}
+    for row in summary.rows:
+        if row.parameters["quantization_approach"] == "dynamic" and row.arm is not None:
+            found.setdefault(row.parameters.get(LEVEL), row)
+    return found
 
 
 def _table(swept: Sequence[Swept]) -> str:
-    """Every static row of a model's sweeps, and the dynamic row of each."""
+    """Every static row of a model's sweeps, and the dynamic rows of each."""
     rows: list[list[str]] = []
     for item in swept:
-        beside = dynamic_row(item.summary)
-        for row in (beside, *static_rows(item.summary)):
+        dynamic = dynamic_rows(item.summary)
+        for row in (*dynamic.values(), *static_rows(item.summary)):
+            beside = dynamic[row.parameters.get(LEVEL)]
             rows.append([item.name, str(row.number), _words(row), *_numbers(row, beside)])
     names = swept[0].summary.metric_names
     drops = [text for name in names for text in (name, "drop [95 %]")]
@@ -193,10 +192,9 @@ def _numbers(row: RowSummary, dynamic: RowSummary) -> list[str]:
     for metric in row.arm.metrics:
         bounds = "" if metric.low is None else f" [{metric.low:.1f}, {metric.high:.1f}]"
         texts += [f"{metric.optimized:.3f}", f"{metric.drop:.1f}{bounds}"]
-    (cell,) = row.arm.cells
-    own, other = row.arm.speedup, dynamic.arm.speedup
+    own, other = (arm.cells[0].quantization_speedup for arm in (row.arm, dynamic.arm))
     beside = "–" if own is None or other is None else f"{own.value / other.value:.2f}"
-    return [*texts, _ratio(cell.quantization_speedup), beside]
+    return [*texts, _ratio(own), beside]
 
 
 def _ratio(found: Ratio | None) -> str:
@@ -236,8 +234,8 @@ def _conditions(found: Environment | None, *, quick: bool) -> str:
         f"Measured on {found.cpu.model}, {found.num_threads} threads, by "
         f"`python benchmarks/static_accuracy.py`.{kind} Drops are in points against PyTorch, "
         "positive is worse. `÷ ORT fp32` is the time of the float export over the row's, at the "
-        "row's level; `÷ dynamic` that of dynamic MatMul at level 99 over the row's: below 1 the "
-        "static row is slower."
+        "row's level; `÷ dynamic` that of dynamic MatMul at the same level over the row's (each "
+        "against the float export timed beside it): below 1 the static row is slower."
     )
 
 
