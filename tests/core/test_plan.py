@@ -9,7 +9,7 @@ from quantbench import registry
 from quantbench.core.config import SweepConfig
 from quantbench.core.effective import effective
 from quantbench.core.plan import Plan, Trial, calibrated_operators, make_plan, naive_evaluations
-from quantbench.core.quantization import Dynamic, Float32, Static
+from quantbench.core.quantization import Blocks, Dynamic, Float32, Static, WeightOnly
 from quantbench.core.steps import steps
 from quantbench.core.vocabulary import DYNAMIC_OPERATORS, OPERATORS
 
@@ -119,6 +119,19 @@ def test_per_channel_is_inert_where_no_operator_has_channels() -> None:
     assert [note.parameter for note in inert] == ["per_channel"]
     assert isinstance(scheme, Static)
     assert not scheme.per_channel
+
+
+@pytest.mark.parametrize("level", [0, 2, 3])
+def test_accuracy_levels_that_compute_in_floats_are_the_first_one(level: int) -> None:
+    def asked(level: int) -> WeightOnly:
+        return WeightOnly(
+            operators=("MatMul",), weight_only=Blocks.model_validate({"accuracy_level": level})
+        )
+
+    scheme, inert = effective(asked(level))
+    assert scheme == effective(asked(1))[0]
+    assert [(n.parameter, n.value) for n in inert] == [("weight_only.accuracy_level", str(level))]
+    assert effective(asked(4)) == (asked(4), [])
 
 
 def test_equal_schemes_in_another_order_are_one_scheme() -> None:

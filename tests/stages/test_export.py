@@ -119,7 +119,7 @@ def test_an_operator_that_an_old_opset_lacks_for_its_type_is_one_clear_error(
 def test_a_file_that_differs_from_pytorch_is_refused(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "TOLERANCE", 0.0)
+    monkeypatch.setattr(export, "EXPORT_TOLERANCE", 0.0)
     with pytest.raises(QuantbenchError, match="differs from PyTorch by"):
         export_onnx(
             models.directory("vit"), AUTO_CLASS["vit"], 17, [inputs("vit", 2)], tmp_path / "m.onnx"

@@ -8,6 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from quantbench.core.quantization import Blocks, WeightOnly
+from quantbench.runtimes.ort import open_session
 from quantbench.stages.check import check_file
 from quantbench.stages.quantize import quantize_model
 from tiny_models import Models, inputs
@@ -42,6 +43,20 @@ def test_the_runtimes_own_choice_of_accuracy_is_not_written(models: Models, tmp_
     model = written(models, tmp_path / "model.onnx", accuracy_level=0)
     names = {item.name for node in in_blocks(model) for item in node.attribute}
     assert names == {"K", "N", "bits", "block_size"}
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_all_levels_of_accuracy_but_the_last_compute_the_same(
+    models: Models, tmp_path: Path, bits: int
+) -> None:
+    found: list[bytes] = []
+    for level in range(5):
+        path = tmp_path / f"{level}.onnx"
+        written(models, path, bits=bits, accuracy_level=level)
+        outputs = open_session(path, 99, 1).run(None, dict(inputs("distilbert", 1)))
+        found.append(b"".join(np.asarray(output).tobytes() for output in outputs))
+    assert len(set(found[:4])) == 1
+    assert found[4] != found[0]
 
 
 @pytest.mark.parametrize("bits", BITS)

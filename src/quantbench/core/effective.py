@@ -65,7 +65,25 @@ def effective(asked: Float32 | Scheme) -> tuple[Float32 | Scheme, list[Inert]]:
         if value != off:
             inert.append(Inert(parameter=name, value=repr(value), reason=reason))
             found = found.model_copy(update={name: off})
+    if isinstance(found, WeightOnly) and operators:
+        found, level = _acting_level(found)
+        inert += level
     return (found if operators else Float32()), inert
+
+
+def _acting_level(scheme: WeightOnly) -> tuple[WeightOnly, list[Inert]]:
+    """Levels 0, 2 and 3 are level 1 where activations are float32, as all are here.
+
+    `MatMulNBits` of ONNX Runtime 1.31 on the CPU: 4 computes in int8, any other one in the
+    activations' own type.
+    """
+    level = scheme.weight_only.accuracy_level
+    if level in (1, 4):
+        return scheme, []
+    reason = "it computes what 1 does: activations are float32, and only 4 computes in another type"
+    blocks = scheme.weight_only.model_copy(update={"accuracy_level": 1})
+    inert = Inert(parameter="weight_only.accuracy_level", value=str(level), reason=reason)
+    return scheme.model_copy(update={"weight_only": blocks}), [inert]
 
 
 def of_other_approaches(approach: str) -> dict[str, str]:

@@ -18,6 +18,10 @@ EXPORTERS: tuple[Exporter, ...] = get_args(Exporter)
 OPSETS: Mapping[Exporter, tuple[int, int]] = {"torchscript": (11, 20), "dynamo": (18, 25)}
 MIN_OPSET = min(first for first, _ in OPSETS.values())
 MAX_OPSET = max(last for _, last in OPSETS.values())
+# How far outputs may be from PyTorch's, over their largest. Sums in another order differ by 1e-6
+# to 1e-4 of it in float32; a wrong graph (a constant that should depend on the input, a lost mask)
+# by a tenth and more.
+EXPORT_TOLERANCE = 1e-3
 
 
 class Export(Frozen):

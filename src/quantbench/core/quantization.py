@@ -31,8 +31,8 @@ class Blocks(Frozen):
     accuracy_level: Literal[0, 1, 2, 3, 4] = Field(
         4,
         description=(
-            "What activations are computed in: 0 the runtime's choice, 1 float32, 2 float16, "
-            "3 bfloat16, 4 int8."
+            "What activations are computed in, at least: 1 float32, 2 float16, 3 bfloat16, 4 int8, "
+            "0 anything. Of float32 activations, as here, 0, 2 and 3 are the same as 1."
         ),
     )
 

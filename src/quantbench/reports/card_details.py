@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quantbench.analysis.names import reference_name
+from quantbench.core.exporters import EXPORT_TOLERANCE
 from quantbench.core.results import NodeCounts, PreparedFacts
 from quantbench.core.summary import (
     GIVEN_FILE,
@@ -148,7 +149,14 @@ def _did(name: str, arm: ArmSummary, summary: SweepSummary) -> list[str]:
         name,
         megabytes(arm.num_bytes),
         NOTHING if arm.opset is None else str(arm.opset),
-        "<br>".join([*_prepared(arm.prepared), *(item for item in nodes if item)]) or "none",
+        "<br>".join(
+            [
+                *_exported(arm.max_abs_difference),
+                *_prepared(arm.prepared),
+                *(item for item in nodes if item),
+            ]
+        )
+        or "none",
         "<br>".join(kernels) or ("none" if arm.executed_nodes else NOTHING),
     ]
     metrics = {metric.name: metric for metric in arm.metrics}
@@ -181,13 +189,25 @@ def _prepared(found: PreparedFacts | None) -> list[str]:
 
 
 def _nodes(operator: str, counts: NodeCounts) -> str:
-    """What became of the nodes of one type; nothing where nothing was to become of them."""
-    if not counts.quantized and not counts.excluded:
+    """What became of the nodes of one type; nothing where the model has none."""
+    if not counts.total:
         return ""
     written = f"{code(operator, in_table=True)} {counts.quantized} of {counts.total}"
+    if counts.left:
+        written += f", {counts.left} left"
     if counts.matched:
-        written += f" ({counts.excluded} excluded, {counts.matched} matched)"
+        written += f" ({counts.matched} matched by exclusions, {counts.excluded} excluded)"
     return written
+
+
+def _exported(max_abs_difference: float | None) -> list[str]:
+    """How near an exported file is to PyTorch, and how near it had to be."""
+    if max_abs_difference is None:
+        return []
+    return [
+        f"export within {max_abs_difference:.1g} of PyTorch "
+        f"(allowed: {EXPORT_TOLERANCE:.1%} of the largest)"
+    ]
 
 
 def _list(title: str, lines: list[str]) -> str:

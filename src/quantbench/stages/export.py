@@ -17,7 +17,14 @@ import numpy as np
 import onnx
 
 from quantbench.core.errors import QuantbenchError
-from quantbench.core.exporters import OPSETS, Export, Exporter, default_exporter, export_refusal
+from quantbench.core.exporters import (
+    EXPORT_TOLERANCE,
+    OPSETS,
+    Export,
+    Exporter,
+    default_exporter,
+    export_refusal,
+)
 from quantbench.graph.counts import default_opset
 from quantbench.graph.opset_needs import in_words, lowest_opset, unmet_needs
 from quantbench.protocols import Inputs, Outputs
@@ -29,9 +36,6 @@ from quantbench.stages.exporters.captured import captured
 if TYPE_CHECKING:
     import torch
 
-# Sums in another order differ by 1e-6 to 1e-4 of the largest output in float32; a wrong graph
-# (a constant that should depend on the input, a lost mask) by a tenth and more.
-TOLERANCE = 1e-3
 MOST_BYTES = 2**31 - 2**24  # protobuf's limit, with room for the graph itself
 
 
@@ -46,7 +50,7 @@ class ExportFacts:
     opset: int
     max_abs_difference: float
     num_checked_inputs: int
-    tolerance: float = TOLERANCE
+    tolerance: float = EXPORT_TOLERANCE
 
 
 def export_onnx(
@@ -186,11 +190,11 @@ def _compare(path: Path, checked: Sequence[Inputs], expected: Sequence[Outputs])
         found = session.bind(inputs)()
         difference = _difference(found, wanted)
         scale = max(1.0, *(float(np.abs(array).max()) for array in wanted.values()))
-        if not difference <= TOLERANCE * scale:  # also when it is not a number
+        if not difference <= EXPORT_TOLERANCE * scale:  # also when it is not a number
             shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
             raise QuantbenchError(
                 f"the exported model differs from PyTorch by {difference:.3g} "
-                f"(allowed: {TOLERANCE * scale:.3g}) on inputs {shapes}"
+                f"(allowed: {EXPORT_TOLERANCE * scale:.3g}) on inputs {shapes}"
             )
         largest = max(largest, difference)
     session.close()

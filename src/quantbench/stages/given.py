@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 
 from quantbench.core.errors import QuantbenchError
+from quantbench.core.exporters import EXPORT_TOLERANCE
 from quantbench.data.onnx_parts import load_whole
 from quantbench.graph.opset_needs import in_words, unmet_needs
 from quantbench.protocols import Array, Inputs, Outputs
 from quantbench.runtimes.ort import OrtSession, open_session
-from quantbench.stages.export import TOLERANCE
 
 _EXPORT_AGAIN = "Export it again with dynamic axes for the batch and, for texts, the length."
 
@@ -87,7 +87,7 @@ def _compare(name: str, array: Array, one: Array, row: int, shape: str) -> None:
             hint=_EXPORT_AGAIN,
         )
     difference = float(np.abs(array[row] - one[0]).max())
-    allowed = TOLERANCE * max(1.0, float(np.abs(one).max()))
+    allowed = EXPORT_TOLERANCE * max(1.0, float(np.abs(one).max()))
     if not difference <= allowed:  # also when it is not a number
         raise QuantbenchError(
             f"output {name} of the given file for a row of {shape} differs by "
