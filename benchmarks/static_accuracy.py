@@ -1,11 +1,12 @@
 """Static quantization on the bundled models: the scripts' way of 2022 beside what is better.
 
-Per model three sweeps: `seeds` has the static rows of the published grids (int8 activations, minmax
+Per model four sweeps: `seeds` has the static rows of the published grids (int8 activations, minmax
 ranges, the mask constant as it is, with and without exclusions, at optimization levels 1 and 99);
 `better` clamps the mask, takes uint8 activations and one weight scale per channel, and tries each
-calibration method; `smooth` adds SmoothQuant. Dynamic MatMul is in each sweep, so that it is timed
-in the same rounds. Then `explain` tells what is left of the loss, and where the time goes, for the
-worst and the best static row.
+calibration method; `smooth` adds SmoothQuant; `tried` has what could make static rows faster.
+Dynamic MatMul is in each sweep, timed in the same rounds. Then `explain` tells what is left of the
+loss, and where the time goes, for the worst and the best static row, and a profile has the fastest
+static row beside the dynamic one.
 
     python benchmarks/static_accuracy.py [--quick] [--runs runs/static-accuracy]
 
@@ -20,29 +21,36 @@ import importlib.resources
 import io
 import statistics
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import yaml
 
 from quantbench import registry
 from quantbench.analysis.explain import why
+from quantbench.analysis.to_explain import explain_unit
 from quantbench.core.config_file import read_config
+from quantbench.core.explanation import OperatorTime
 from quantbench.core.results import Environment
 from quantbench.core.summary import Ratio, RowSummary, SweepSummary
 from quantbench.explaining import explain_row
 from quantbench.progress import Watcher
 from quantbench.reports import markdown
 from quantbench.reports.explain import print_why
-from quantbench.run_dir import load_run, locked
-from quantbench.store import default_store
+from quantbench.run_dir import load_run, locked, pinned, prepared_before
+from quantbench.stages.profile import profile_models
+from quantbench.store import artifact_folder, default_store
 from quantbench.sweep import run_sweep
+from quantbench.worker.opened import open_config
 
 RESULT = Path(__file__).parent / "results" / "static_accuracy.md"
 MODELS = ("questions", "digits")
 EXCLUSIONS = ["layernorm", "gelu", "residual", "gather", "softmax"]
 EXPLAINED_SAMPLES = 64
+MOST_OPERATORS = 14
 LEVEL = "framework_args.optimization_level"
 
 # What all sweeps have in common: one shape, short sessions.
@@ -83,6 +91,15 @@ SWEEPS: dict[str, dict[str, Any]] = {
             "calibration.method": ["minmax", "percentile"],
         },
     },
+    "tried": BETTER
+    | {
+        "benchmarked": {
+            "quantization_approach": ["dynamic", "static"],
+            "quant_format": ["QDQ", "QOperator"],
+            "quantize_activation_matmul": [False, True],
+            "framework_args.optimize_before_quantization": [False, True],
+        },
+    },
 }
 
 
@@ -112,7 +129,9 @@ def main() -> None:
         rows = [(item, row) for item in swept for row in static_rows(item.summary)]
         problems += [_missing(item, row) for item, row in rows if row.status != "measured"]
         rows = [(item, row) for item, row in rows if row.status == "measured"]
-        worst, best = (chosen(rows, key=lambda pair: _points(pair[1])) for chosen in (min, max))
+        worst = min(rows, key=lambda pair: _points(pair[1]))
+        best = max(rows, key=lambda pair: _points(pair[1]))
+        fastest = max(rows, key=lambda pair: _speed(pair[1]))
         seeds = [row for item, row in rows if item.name == "seeds"]
         better = [row for item, row in rows if item.name != "seeds"]
         if max(map(_points, better)) < min(map(_points, seeds)):
@@ -123,6 +142,11 @@ def main() -> None:
                 f"### The {title} static row: {item.name}, row {row.number}",
                 markdown.fence(explained(item, row), "text"),
             ]
+        item, row = fastest
+        blocks += [
+            f"### Where the time goes: {item.name}, row {row.number}, beside dynamic MatMul",
+            profiled(item, row),
+        ]
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
     print(asked.out.read_text(encoding="utf-8"))
@@ -154,6 +178,44 @@ def explained(found: Swept, row: RowSummary) -> str:
     stream = io.StringIO()
     print_why(why(facts), stream)
     return stream.getvalue()
+
+
+def profiled(found: Swept, row: RowSummary) -> str:
+    """ONNX Runtime's profile of a static row, the dynamic row of its level, and the float file."""
+    result = load_run(found.folder, registry.catalog())
+    prepared = prepared_before(found.folder)
+    assert prepared is not None
+    config = pinned(result.config, prepared)
+    dynamic = dynamic_rows(found.summary)[row.parameters.get(LEVEL)]
+    units = [explain_unit(result, config, item, 1) for item in (dynamic, row)]
+    task = open_config(units[0].config.model_dump_json()).task
+    cell, level, threads = units[0].cell, units[0].arm.optimization_level, units[0].num_threads
+    assert level is not None
+    inputs = task.dummy_inputs(cell.batch_size, cell.input_length, np.random.default_rng(0))
+    keys = (units[0].float_key, *(unit.artifact_key for unit in units))
+    files = [artifact_folder(default_store(), key) / "model.onnx" for key in keys]
+    with tempfile.TemporaryDirectory() as folder:
+        times = profile_models(files, inputs, level, threads, Path(folder))
+    by_type = [{item.op_type: item for item in time.operators} for time in times]
+    names = list(dict.fromkeys(item.op_type for time in times for item in time.operators))
+    names.sort(key=lambda name: -max(_operator_us(each, name) for each in by_type))
+    lines = [
+        [name]
+        + [str(each[name].num_nodes) if name in each else "0" for each in by_type]
+        + [f"{_operator_us(each, name):,.0f}" for each in by_type]
+        for name in names[:MOST_OPERATORS]
+    ]
+    sums = [f"{sum(item.microseconds for item in time.operators):,.0f}" for time in times]
+    wholes = [f"{time.microseconds:,.0f}" for time in times]
+    head = ["operator"]
+    head += [
+        f"{what}, {name}" for what in ("nodes", "µs") for name in ("fp32", "dynamic", "static")
+    ]
+    blank = ["", "", ""]
+    lines += [["all operators", *blank, *sums], ["a forward, not profiled", *blank, *wholes]]
+    return f"Static: {_words(row)}. At {cell.name}, level {level}.\n\n" + markdown.table(
+        head, lines
+    )
 
 
 def static_rows(summary: SweepSummary) -> list[RowSummary]:
@@ -220,6 +282,17 @@ def _points(row: RowSummary) -> float:
     """The mean of all metrics, lost points below zero."""
     assert row.arm is not None
     return -statistics.mean(metric.drop for metric in row.arm.metrics)
+
+
+def _operator_us(times: Mapping[str, OperatorTime], name: str) -> float:
+    return times[name].microseconds if name in times else 0.0
+
+
+def _speed(row: RowSummary) -> float:
+    """Over the float export, at any level."""
+    assert row.arm is not None
+    (cell,) = row.arm.cells
+    return 0.0 if cell.quantization_speedup is None else cell.quantization_speedup.value
 
 
 def _missing(found: Swept, row: RowSummary) -> str:
