@@ -17,6 +17,7 @@ from quantbench.stages.explain_graph import idle_pairs, softmax_inputs
 from quantbench.stages.profile import read_profile
 
 SCALE = 0.05
+MIDDLE = np.uint8(128)
 ROWS = np.linspace(-3.0, 3.0, 12, dtype=np.float32).reshape(3, 4)
 
 
@@ -31,7 +32,7 @@ def float_model() -> onnx.ModelProto:
     return runnable(graph.model(graph.add("Add", doubled, graph.constant(1.0))))
 
 
-def qdq_model() -> onnx.ModelProto:
+def qdq_model(zero: np.generic = MIDDLE) -> onnx.ModelProto:
     """The same with the product quantized, in the names of ONNX Runtime's quantizer."""
     model = float_model()
     nodes = list(model.graph.node)
@@ -42,7 +43,7 @@ def qdq_model() -> onnx.ModelProto:
     nodes[3].input[0] = floats
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    for name, value in (("t0_scale", np.float32(SCALE)), ("t0_zero_point", np.uint8(128))):
+    for name, value in (("t0_scale", np.float32(SCALE)), ("t0_zero_point", zero)):
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     return model
 
@@ -84,6 +85,25 @@ def test_ranges_are_of_the_float_model_over_all_samples(tmp_path: Path) -> None:
     tensor = compare_activations(float_model(), qdq_model(), samples(), 1, tmp_path).tensors["t0"]
     assert tensor.max_abs == pytest.approx(6.0)
     assert tensor.median == pytest.approx([np.median(np.abs(2 * row)) for row in ROWS], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("zero", "steps"),
+    [
+        (np.uint8(0), 255),  # of values from 0 on
+        (np.uint8(2), 253),  # a GELU's
+        (np.uint8(128), 128),
+        (np.uint8(255), 255),
+        (np.int8(0), 128),
+        (np.int8(-128), 255),
+    ],
+)
+def test_a_range_is_what_scale_zero_point_and_type_can_stand_for(
+    zero: np.generic, steps: int, tmp_path: Path
+) -> None:
+    found = compare_activations(float_model(), qdq_model(zero), samples(), 1, tmp_path)
+    assert found.tensors["t0"].range_abs == pytest.approx(steps * SCALE)
+    assert found.tensors["t1"].range_abs is None
 
 
 def test_a_tensor_that_the_quantized_graph_lacks_is_left_out_and_counted(tmp_path: Path) -> None:

@@ -41,8 +41,9 @@ def explain(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         plant: Callable[[onnx.ModelProto], None] = lambda _: None,
         level: int = 99,
         calibrated: Any = None,
+        opset: int = 14,
     ) -> Explanation:
-        model = onnx.load(models.exported(kind, 14))
+        model = onnx.load(models.exported(kind, opset))
         plant(model)
         exact, quantized = tmp_path / "float.onnx", tmp_path / "quantized.onnx"
         onnx.save(model, exact)
@@ -105,6 +106,17 @@ def test_every_form_is_explained(form: str, explain: Explain) -> None:
     assert facts.num_samples == 4
     assert facts.num_missing_activations < len(facts.activations) / 4
     assert Explanation.model_validate_json(facts.model_dump_json()) == facts
+
+
+def test_a_normalization_of_one_node_is_not_said_to_be_kept_from_fusing(explain: Explain) -> None:
+    """From opset 17 on it is one node; what it costs to quantize it is a pair around floats."""
+    scheme = Static(operators=("LayerNormalization", "MatMul"))
+    facts = explain(scheme, kind="vit", opset=17)
+    norms = [node for node in facts.nodes if node.op_type == "LayerNormalization"]
+    assert norms
+    assert all(node.quantized for node in norms)
+    assert "R2" not in rules(facts)
+    assert "R3" in rules(facts)
 
 
 def test_time_is_told_by_operator_for_both_models(explain: Explain) -> None:

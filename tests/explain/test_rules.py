@@ -1,5 +1,7 @@
 """Each rule finds its fault in the facts, and nothing in those of a file that is fine."""
 
+from typing import Any
+
 import pytest
 from made_facts import activation, compared, facts, model_time, node, profile, weight
 
@@ -39,7 +41,7 @@ FAULTS: dict[str, Explanation] = {
     "R7": facts(
         scheme=STATIC,
         activations=(
-            activation(scale=100 / 127, max_abs=100.0, p999_abs=1.0, rounding=compared(5.0)),
+            activation(scale=0.4, range_abs=100.0, p999_abs=1.0, rounding=compared(5.0)),
         ),
     ),
     "R8": facts(nodes=(node(quantized=False),)),
@@ -98,6 +100,24 @@ def test_without_fusing_pairs_are_put_down_to_the_level() -> None:
     assert found(unfused) == ["R11", "R9"]
 
 
+def test_what_is_one_node_cannot_be_kept_from_fusing() -> None:
+    norm = node("n", op_type="LayerNormalization", patterns=("layernorm",))
+    gelu = node("g", op_type="Gelu", patterns=("gelu",))
+    assert found(facts(scheme=STATIC, nodes=(norm, gelu))) == ["R11"]
+
+
+def test_outliers_are_those_of_the_range_that_the_integers_stand_for() -> None:
+    def of(range_abs: float, **changes: Any) -> list[str]:
+        rough = {"scale": 0.05, "p999_abs": 1.0, "rounding": compared(5.0)}
+        item = activation(range_abs=range_abs, **(rough | changes))
+        return found(facts(scheme=STATIC, activations=(item,)))
+
+    assert of(255 * 0.05) == ["R7", "R11"]  # uint8 from 0 on
+    assert of(128 * 0.05) == ["R11"]  # uint8 or int8 around 0
+    assert of(255 * 0.05, feeds_softmax=True) == ["R11"]
+    assert of(255 * 0.05, rounding=compared(25.0)) == ["R11"]
+
+
 def test_reduced_ranges_do_not_saturate() -> None:
     reduced = Dynamic(operators=("MatMul",), reduce_range=True)
     assert found(facts(scheme=reduced, vnni=False)) == ["R11"]
@@ -114,7 +134,16 @@ def test_static_per_channel_needs_a_newer_opset() -> None:
     changes = {finding.rule: finding.change for finding in find(FAULTS["R6"])}
     assert changes["R6"] == "per_channel: true"
     old = FAULTS["R6"].model_copy(update={"scheme": STATIC, "opset": 11})
-    assert "opset: 13" in str({f.rule: f.change for f in find(old)}["R6"])
+    assert {f.rule: f.change for f in find(old)}["R6"] == (
+        "per_channel: true, framework_args.opset: 13"
+    )
+
+
+def test_per_channel_works_at_any_opset_with_integer_operators() -> None:
+    whole = Static(operators=("MatMul",), quant_format="QOperator")
+    for scheme in (whole, Dynamic(operators=("MatMul",))):
+        old = FAULTS["R6"].model_copy(update={"scheme": scheme, "opset": 11})
+        assert {f.rule: f.change for f in find(old)}["R6"] == "per_channel: true"
 
 
 def test_advice_names_error_time_rules_and_changes() -> None:
@@ -160,6 +189,18 @@ def test_each_node_left_in_floats_has_a_reason() -> None:
         "operators_to_quantize does not name it",
         "the quantizer left it: an operand is no float tensor, or has no range",
     ]
+
+
+def test_a_gemm_is_asked_for_as_matmul_by_dynamic_quantization_alone() -> None:
+    def reason(scheme: Dynamic | Static) -> str:
+        gemm = node("g", op_type="Gemm", quantized=False)
+        (left,) = left_in_floats(facts(scheme=scheme, nodes=(gemm,)))
+        return left.reason
+
+    assert reason(Static(operators=("MatMul",))) == "operators_to_quantize does not name it"
+    assert reason(Dynamic(operators=("Gather",))) == "operators_to_quantize does not name it"
+    assert reason(Dynamic(operators=("MatMul",))).startswith("the quantizer left it")
+    assert reason(Static(operators=("Gemm",))).startswith("the quantizer left it")
 
 
 def test_weight_only_files_compute_in_floats_between_their_weights() -> None:

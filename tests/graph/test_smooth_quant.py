@@ -9,9 +9,10 @@ import onnxruntime
 import pytest
 
 from graph.onnx_builder import Graph
+from quantbench.graph.layers import find_blocks
 from quantbench.graph.smooth_quant import (
-    INSERTED_PREFIX,
     SmoothCounts,
+    is_inserted,
     smooth,
     smoothed_activations,
     smoothing_factors,
@@ -176,9 +177,36 @@ def test_where_it_is_not_exact_a_product_is_inserted(make: Maker) -> None:
     graph = Graph()
     made = make(graph)
     smoothed, counts = check(graph, graph.add("MatMul", made, matrix(graph)))
-    inserted = [n for n in smoothed.graph.node if n.name.startswith(INSERTED_PREFIX)]
+    inserted = [n for n in smoothed.graph.node if is_inserted(n)]
     assert len(inserted) == counts.num_multiplied >= 1
     assert made in {node.input[0] for node in inserted}
+
+
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [
+        ("/bert/encoder/layer.0/output/LayerNorm/LayerNormalization",
+         "bert.encoder.layer.0.output.LayerNorm"),
+        ("node_layer_norm", "bert.encoder.layer.1.query"),  # known by what reads it alone
+    ],
+)  # fmt: skip
+def test_an_inserted_product_is_in_the_module_of_what_it_reads(name: str, block: str) -> None:
+    graph = Graph()
+    made = graph.add("LayerNormalization", "x", vector(graph), name=name)
+    product = graph.add("MatMul", made, matrix(graph), name="/bert/encoder/layer.1/query/MatMul")
+    smoothed, _ = check(graph, graph.add("Add", made, product))
+    (inserted,) = [node for node in smoothed.graph.node if is_inserted(node)]
+    assert inserted.input[0] == made
+    assert find_blocks(smoothed)[inserted.name] == find_blocks(graph.model())[name] == block
+
+
+def test_two_inserted_products_of_a_module_have_two_names() -> None:
+    graph = Graph()
+    first = graph.add("Erf", "x", name="/bert/Erf")
+    second = graph.add("Sigmoid", "x", name="/bert/Sigmoid")
+    outputs = [graph.add("MatMul", name, matrix(graph)) for name in (first, second)]
+    smoothed, _ = check(graph, *outputs)
+    assert len({node.name for node in smoothed.graph.node if is_inserted(node)}) == 2
 
 
 def test_a_skip_connection_sees_the_activation_as_it_was() -> None:

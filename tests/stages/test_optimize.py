@@ -16,7 +16,7 @@ from quantbench.core.calibration import Calibration
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.preparation import Preparation, Smoothing
 from quantbench.core.quantization import Dynamic, Scheme, Static, WeightOnly
-from quantbench.graph.smooth_quant import INSERTED_PREFIX
+from quantbench.graph.smooth_quant import is_inserted
 from quantbench.protocols import Inputs, Outputs, SessionOptions
 from quantbench.runtimes.ort import OnnxRuntime
 from quantbench.stages import optimize
@@ -82,8 +82,7 @@ def test_smoothing_is_folded_where_only_products_read_a_normalization(
     path = tmp_path / "model.onnx"
     facts = optimize_model(models.exported("vit", 17), SMOOTHED, [], path, {}, samples("vit", 4))
     assert facts.num_folded >= 4
-    names = [node.name for node in onnx.load(path).graph.node]
-    inserted = [name for name in names if name.startswith(INSERTED_PREFIX)]
+    inserted = [node for node in onnx.load(path).graph.node if is_inserted(node)]
     assert len(inserted) == facts.num_multiplied
 
 
@@ -119,7 +118,7 @@ def test_inserted_products_are_not_quantized(models: Models, tmp_path: Path) -> 
     collect_ranges(source, samples("distilbert", 4), ["Mul", "MatMul"], Calibration(), ranges)
     quantize_model(source, Static(operators=("Mul", "MatMul")), ranges, path)
     written = onnx.load(path)
-    inserted = [node for node in written.graph.node if node.name.startswith(INSERTED_PREFIX)]
+    inserted = [node for node in written.graph.node if is_inserted(node)]
     assert len(inserted) == facts.num_multiplied
     stored = {tensor.name for tensor in written.graph.initializer}
     assert {node.input[1] for node in inserted} <= stored  # not behind a DequantizeLinear

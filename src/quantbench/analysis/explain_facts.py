@@ -152,7 +152,7 @@ def why_left(node: NodeFacts, facts: Explanation) -> str:
     asked = asked_operators(facts)
     if node.op_type not in kernels(facts):
         return f"no integer kernel ({scheme.approach})"
-    if node.op_type not in asked and not (node.op_type == "Gemm" and "MatMul" in asked):
+    if node.op_type not in asked and not is_asked_as_matmul(node, facts):
         return "operators_to_quantize does not name it"
     if node.excluded_by:
         return f"excluded by {', '.join(node.excluded_by)}"
@@ -163,6 +163,15 @@ def why_left(node: NodeFacts, facts: Explanation) -> str:
             return "both operands are activations (quantize_activation_matmul is false)"
         return "both operands are activations: this scheme needs a constant weight"
     return "the quantizer left it: an operand is no float tensor, or has no range"
+
+
+def is_asked_as_matmul(node: NodeFacts, facts: Explanation) -> bool:
+    """Whether a Gemm was asked for as MatMul: dynamic quantization turns it into MatMul and Add.
+
+    See `ONNXQuantizer.__init__` in onnxruntime.quantization; static forms leave a Gemm as it is.
+    """
+    is_dynamic = isinstance(facts.scheme, Dynamic)
+    return is_dynamic and node.op_type == "Gemm" and "MatMul" in asked_operators(facts)
 
 
 def is_layer(name: str) -> bool:

@@ -23,6 +23,8 @@ from quantbench.analysis.explain_facts import (
 from quantbench.core.explanation import Explanation, IdlePairs, WeightFacts
 from quantbench.core.frozen import Frozen
 from quantbench.core.quantization import Dynamic, Static
+from quantbench.core.refusals import PER_CHANNEL_OPSET, refusal
+from quantbench.core.vocabulary import FUSED_OPERATORS
 
 # Below this an error is worth a search for its cause: noise is 1 % of the signal, a tenth of the
 # amplitude.
@@ -71,9 +73,15 @@ def r1_scores_swallowed(facts: Explanation) -> Finding | None:
 
 
 def r2_inside_of_patterns(facts: Explanation) -> Finding | None:
-    """R2: nodes inside of a layer normalization or GELU are quantized, so that it cannot fuse."""
+    """R2: nodes inside of a layer normalization or GELU are quantized, so that it cannot fuse.
+
+    One that is a single node is fused already: what quantizing that costs is told by R3.
+    """
     inside = {
-        name: sum(node.quantized and name in node.patterns for node in facts.nodes)
+        name: sum(
+            node.quantized and name in node.patterns and node.op_type not in FUSED_OPERATORS
+            for node in facts.nodes
+        )
         for name in ("layernorm", "gelu")
     }
     found = {name: count for name, count in inside.items() if count}
@@ -152,7 +160,8 @@ def r6_channels_differ(facts: Explanation) -> Finding | None:
     if not uneven:
         return None
     worst = max(uneven, key=lambda item: item.num_coarse / item.num_channels)
-    needs = facts.opset < 13 and isinstance(scheme, Static)
+    is_refused = refusal(scheme.model_copy(update={"per_channel": True}), facts.opset) is not None
+    needs = f", framework_args.opset: {PER_CHANNEL_OPSET}" if is_refused else ""
     return Finding(
         rule="R6",
         what="the channels of some weights differ so much in range that one scale is too coarse "
@@ -163,7 +172,7 @@ def r6_channels_differ(facts: Explanation) -> Finding | None:
             f"{worst.num_coarse} of {worst.num_channels} channels lose 3 bits or more, "
             f"{_db(sqnr_db(worst.error))}"
         ),
-        change="per_channel: true" + (", framework_args.opset: 13" if needs else ""),
+        change=f"per_channel: true{needs}",
     )
 
 
@@ -175,20 +184,20 @@ def r7_outlier_activations(facts: Explanation) -> Finding | None:
         if item.rounding is not None
         and not item.feeds_softmax
         and item.p999_abs > 0.0
-        and item.scale is not None
-        and 127 * item.scale > OUTLIER * item.p999_abs
+        and item.range_abs is not None
+        and item.range_abs > OUTLIER * item.p999_abs
         and noise_part(item.rounding) > 10 ** (-GOOD_DB / 10)
     ]
     if not rough:
         return None
-    worst = max(rough, key=lambda item: (item.scale or 0.0) / item.p999_abs)
+    worst = max(rough, key=lambda item: (item.range_abs or 0.0) / item.p999_abs)
     return Finding(
         rule="R7",
         what="a few extreme values take up the range of some activations, so that the others are "
         "rounded coarsely",
         evidence=(
             f"{len(rough)} tensors, the worst {worst.name}: 99.9 % of its values are below "
-            f"{worst.p999_abs:.3g}, its range reaches {127 * (worst.scale or 0.0):.3g}"
+            f"{worst.p999_abs:.3g}, its range reaches {worst.range_abs:.3g}"
         ),
         change="calibration.method: percentile, or smooth_quant_alpha: 0.5",
     )

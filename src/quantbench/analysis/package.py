@@ -162,7 +162,7 @@ def _model(row: int, what: str, found: ArmResult, variant: Variant) -> PackagedM
         )
     if not isinstance(outcome, Artifact):
         raise QuantbenchError(f"row {row}: {what} has not been made yet", hint=_RUN_AGAIN)
-    dtype = dtype_of(variant.quantization.model_dump(mode="json"))
+    dtype = dtype_of(variant.quantization)
     return PackagedModel(
         path=file_name(dtype),
         dtype=dtype,

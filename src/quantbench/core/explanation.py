@@ -35,10 +35,11 @@ class ActivationFacts(Frozen):
     `error` is accumulated: all that was quantized before it is in it. `rounding` is local: what
     the quantization of this very tensor adds, with x and y both from the quantized model; None
     where it is not quantized with a fixed scale, which is `scale` then (the step between two
-    integers, the largest one of several channels). `max_abs` is over all samples; `p999_abs`
-    (99.9th percentile) and `median_abs` of |x| are means over samples. `node` made it in the float
-    graph, `layer` is the block that the node belongs to, `feeds_softmax` says that a Softmax reads
-    it, directly or as the scores to which a mask is added.
+    integers, the largest one of several channels); `range_abs` is the largest |x| that scale, zero
+    point and integer type can stand for (older files of a run lack it). `max_abs` is over all
+    samples; `p999_abs` (99.9th percentile) and `median_abs` of |x| are means over samples. `node`
+    made it in the float graph, `layer` is the block that the node belongs to, `feeds_softmax` says
+    that a Softmax reads it, directly or as the scores to which a mask is added.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ActivationFacts(Frozen):
     p999_abs: float
     median_abs: float
     feeds_softmax: bool
+    range_abs: float | None = None
 
 
 class WeightFacts(Frozen):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import JsonValue
+from quantbench.core.quantization import Dynamic, Float32, Quantization, Static, WeightOnly
 
 FOLDER = "onnx"
 
@@ -23,31 +23,19 @@ SUFFIXES: Mapping[str, str] = {
 }
 
 
-def dtype_of(scheme: Mapping[str, JsonValue]) -> str:
+def dtype_of(scheme: Quantization) -> str:
     """The `dtype` of transformers.js that stands for a quantization scheme.
 
-    Args:
-        scheme: the fields of `core.quantization`'s types, as plain data. A dynamic or static scheme
-            is named by the type of its weights, int8 where it has no choice; 4-bit weights are
-            `q4`, 8-bit weights in blocks, for which there is no name, `q8`.
-
-    Raises:
-        ValueError: there is no name for such a file.
+    A dynamic or static scheme is named by the type of its weights; 4-bit weights are `q4`, 8-bit
+    weights in blocks, for which there is no name, `q8`.
     """
     match scheme:
-        case {"approach": "float32"}:
+        case Float32():
             return "fp32"
-        case {"approach": "weight_only", "bits": 4}:
-            return "q4"
-        case {"approach": "weight_only", "bits": 8}:
-            return "q8"
-        case {"approach": "dynamic" | "static"}:
-            weights = scheme.get("weight_type", "int8")
-            if weights in ("int8", "uint8"):
-                return str(weights)
-        case _:
-            pass
-    raise ValueError(f"no file name is known for the scheme {dict(scheme)}")
+        case Dynamic() | Static():
+            return scheme.weight_type
+        case WeightOnly():
+            return "q4" if scheme.weight_only.bits == 4 else "q8"
 
 
 def file_name(dtype: str) -> str:

@@ -152,16 +152,17 @@ WEIGHT_ONLY_OPERATORS: frozenset[str] = frozenset({"MatMul"})
 # exclusion can only act where one of them is to be quantized.
 _ATTENTION = frozenset({"Attention", "MultiHeadAttention"})
 _SKIP_NORMS = frozenset({"SkipLayerNormalization", "SkipSimplifiedLayerNormalization"})
+_FUSED_NORMS = _SKIP_NORMS | {
+    "LayerNormalization",
+    "EmbedLayerNormalization",
+    "RMSNormalization",
+    "SimplifiedLayerNormalization",
+}
+_FUSED_GELUS = frozenset({"Gelu", "FastGelu", "BiasGelu", "QuickGelu"})
 EXCLUSION_OPERATORS: dict[str, frozenset[str]] = {
-    "layernorm": frozenset(
-        {"ReduceMean", "Sub", "Pow", "Add", "Sqrt", "Reciprocal", "Div", "Mul"}
-        | {"LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"}
-        | {"EmbedLayerNormalization", *_SKIP_NORMS}
-    ),
-    "gelu": frozenset(
-        {"Div", "Erf", "Add", "Sub", "Mul", "Tanh", "Sigmoid", "Pow", "Neg"}
-        | {"Gelu", "FastGelu", "BiasGelu", "QuickGelu"}
-    ),
+    "layernorm": _FUSED_NORMS
+    | {"ReduceMean", "Sub", "Pow", "Add", "Sqrt", "Reciprocal", "Div", "Mul"},
+    "gelu": _FUSED_GELUS | {"Div", "Erf", "Add", "Sub", "Mul", "Tanh", "Sigmoid", "Pow", "Neg"},
     "residual": frozenset({"Add", *_SKIP_NORMS}),
     "gather": frozenset({"Add", "EmbedLayerNormalization"}),
     "softmax": frozenset({"Add", "Softmax", *_ATTENTION}),
@@ -169,6 +170,9 @@ EXCLUSION_OPERATORS: dict[str, frozenset[str]] = {
     "attention_context": frozenset({"MatMul", *_ATTENTION}),
     "classifier": frozenset({"MatMul", "Gemm", "Conv", "Add"}),
 }
+
+# Operators that compute a whole normalization or GELU by themselves.
+FUSED_OPERATORS: frozenset[str] = _FUSED_NORMS | _FUSED_GELUS
 
 
 def exclusion_operators(exclusion: str) -> frozenset[str]:

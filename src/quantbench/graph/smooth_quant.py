@@ -24,11 +24,12 @@ from onnx import helper, numpy_helper
 
 from quantbench.graph.dataflow import used_names
 from quantbench.graph.free_names import FreeNames
+from quantbench.graph.layers import components, find_blocks
+from quantbench.graph.patterns import with_node_names
 from quantbench.graph.smooth_folds import Factor, Weights, flag, folds
 
-# Of the names of `Mul` nodes that are inserted. They are not to be quantized: what they read has
-# the outliers.
-INSERTED_PREFIX = "smooth_quant/"
+# How the names of `Mul` nodes that are inserted end, after the module of what they read.
+_INSERTED = "SmoothQuantMul"
 
 # The smallest divisor, as in the authors' code (smoothquant/smooth.py).
 _SMALLEST_FACTOR = 1e-5
@@ -46,6 +47,12 @@ class SmoothCounts:
 def smoothed_activations(model: onnx.ModelProto) -> tuple[str, ...]:
     """The tensors that `smooth` divides, whose last axis is multiplied with constant weights."""
     return tuple(_groups(Weights(model)))
+
+
+def is_inserted(node: onnx.NodeProto) -> bool:
+    """Whether `smooth` made a node. It is not to be quantized: what it reads has the outliers."""
+    last: str = node.name.rsplit("/", 1)[-1]
+    return node.op_type == "Mul" and last.startswith(_INSERTED)
 
 
 def smoothing_factors(activations: np.ndarray, weights: np.ndarray, alpha: float) -> np.ndarray:
@@ -83,12 +90,12 @@ def smooth(
     Raises:
         ValueError: maxima have another shape than their activation has channels.
     """
-    smoothed = onnx.ModelProto()
-    smoothed.CopyFrom(model)
+    smoothed = with_node_names(model)
     weights = Weights(smoothed)
     inserted: dict[int, onnx.NodeProto] = {}
     groups = _groups(weights)
     names = FreeNames(smoothed)
+    blocks = _blocks(smoothed)
     constants: list[onnx.TensorProto] = []
     for activation, places in groups.items():
         parts = [np.abs(weights.rows(place)).max(axis=1) for place in places]
@@ -109,13 +116,19 @@ def smooth(
             array = (1 / factors).astype(np.float32)
             constants.append(numpy_helper.from_array(array, inverse))
             first = min(place.node for place in places)
-            name = names.free(f"{INSERTED_PREFIX}{activation}")
+            name = names.free("/".join(["", *components(blocks.get(activation, "")), _INSERTED]))
             inserted[first] = helper.make_node("Mul", [activation, inverse], [divided], name)
             for place in places:
                 weights.nodes[place.node].input[0] = divided
     constants += weights.written(names)
     _rewrite(smoothed, weights.nodes, inserted, constants)
     return smoothed, SmoothCounts(len(groups) - len(inserted), len(inserted))
+
+
+def _blocks(model: onnx.ModelProto) -> dict[str, str]:
+    """By activation: the block of the node that makes it."""
+    found = find_blocks(model)
+    return {name: found[node.name] for node in model.graph.node for name in node.output}
 
 
 def _groups(weights: Weights) -> dict[str, list[Factor]]:

@@ -91,6 +91,7 @@ class Tensor:
     error: Sums = field(default_factory=Sums)
     rounding: Sums | None = None
     scale: float | None = None
+    range_abs: float | None = None
     max_abs: float = 0.0
     p999: list[float] = field(default_factory=list[float])
     median: list[float] = field(default_factory=list[float])
@@ -150,7 +151,9 @@ def compare_activations(
     ours = [name for name in _names(float_model) if name in _float_outputs(exact)]
     read = {name: _as_read(name, theirs, steps) for name in ours}
     found = {name: other for name, other in read.items() if other is not None}
-    tensors = {name: Tensor(scale=steps.scale(name)) for name in found}
+    tensors = {
+        name: Tensor(scale=steps.scale(name), range_abs=steps.range_abs(name)) for name in found
+    }
     before = {name: _before(name, found[name], theirs) for name in found}
     fetched = sorted({*found.values(), *(name for name in before.values() if name)})
     count = 0
@@ -220,6 +223,15 @@ class _Steps:
         """The step of a tensor; the largest one of several."""
         found = self.scales.get(name)
         return None if found is None or not found.size else float(found.max())
+
+    def range_abs(self, name: str) -> float | None:
+        """The largest |x| of a quantized tensor: of its smallest and its largest integer."""
+        scale, zero = self.scales.get(name), self.zero_points.get(name)
+        if scale is None or zero is None or not scale.size:
+            return None
+        limits = np.iinfo(zero.dtype)
+        steps = np.maximum(zero.astype(np.int32) - limits.min, limits.max - zero.astype(np.int32))
+        return float((steps * scale).max())
 
     def dequantized(self, name: str, values: Array) -> Array:
         """The floats that integers of a QOperator graph stand for; floats as they are."""

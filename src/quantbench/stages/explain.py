@@ -149,6 +149,7 @@ def _facts(
             error=tensor.error.compared(),
             rounding=None if tensor.rounding is None else tensor.rounding.compared(),
             scale=tensor.scale,
+            range_abs=tensor.range_abs,
             max_abs=tensor.max_abs,
             p999_abs=_mean(tensor.p999),
             median_abs=_mean(tensor.median),

@@ -20,7 +20,7 @@ from quantbench.graph.masks import masked_nodes
 from quantbench.graph.matmuls import activation_matmuls
 from quantbench.graph.patterns import find_exclusions, matched_names, with_node_names
 from quantbench.graph.shared_weights import with_own_weights
-from quantbench.graph.smooth_quant import INSERTED_PREFIX
+from quantbench.graph.smooth_quant import is_inserted
 from quantbench.stages.quantizers import dynamic, static, weight_only
 from quantbench.stages.quantizers.files import Files
 
@@ -128,7 +128,7 @@ def _refuse_reading_subgraphs(model: onnx.ModelProto) -> None:
 
 def _kept(model: onnx.ModelProto, scheme: Scheme) -> frozenset[str]:
     """Nodes that stay in float for what they read: two activations, or the outliers of one."""
-    smoothing = {node.name for node in model.graph.node if node.name.startswith(INSERTED_PREFIX)}
+    smoothing = {node.name for node in model.graph.node if is_inserted(node)}
     if isinstance(scheme, WeightOnly) or scheme.quantize_activation_matmul:
         return frozenset(smoothing)
     return activation_matmuls(model) | smoothing
