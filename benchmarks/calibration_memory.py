@@ -5,7 +5,7 @@ and outputs of all Add and MatMul are found. Each calibration runs in a process 
 model's own" is that process's memory while the exported file is open and has run once at length
 384, as any use of the model needs; what its peak is above that is the calibration's.
 
-    python benchmarks/calibration_memory.py [--out runs/calibration-memory] [--small]
+    python benchmarks/calibration_memory.py [--methods minmax entropy] [--out DIR] [--small]
 
 Prints a Markdown table, and ends with an error if a calibration takes more than 1.5 GiB.
 """
@@ -33,10 +33,7 @@ SHORTEST = 30
 OPSET = 11
 VOCABULARY_SIZE = 30522
 OPERATORS = ("Add", "MatMul")
-COUNTS = (16, 128)
-# The methods that see all values: the smallest and largest cost a few kilobytes.
-HEAVIEST = ("entropy", "percentile")
-MOST_SAMPLES = 512
+COUNTS = (16, 128, 512)
 LARGEST_GIB = 1.5
 MIB = 2**20
 
@@ -140,6 +137,7 @@ def main() -> None:
     """Measure each calibration in a process of its own."""
     parser = argparse.ArgumentParser(description="Peak memory of calibration.")
     parser.add_argument("--out", type=Path, default=Path("runs/calibration-memory"))
+    parser.add_argument("--methods", nargs="+", choices=METHOD_DEFAULTS, default=METHOD_DEFAULTS)
     parser.add_argument("--small", action="store_true", help="a tiny model: a test of the script")
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "SAMPLES"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -149,12 +147,7 @@ def main() -> None:
         print(json.dumps(measure(model, method, int(count))))
         return
     make_model(model.parent, small=arguments.small)
-    wanted = [
-        (method, count)
-        for method in METHOD_DEFAULTS
-        for count in (*COUNTS, *([MOST_SAMPLES] if method in HEAVIEST else []))
-    ]
-    wanted.sort(key=lambda pair: pair[1])
+    wanted = [(method, count) for count in COUNTS for method in arguments.methods]
     measured: list[dict[str, Any]] = []
     for method, count in wanted:
         command = [sys.executable, __file__, "--out", str(arguments.out)]

@@ -189,7 +189,8 @@ def explanation(unit: ExplainUnit) -> dict[str, Any]:
         "outcome": "completed",
         "scheme": unit.arm.variant.quantization.model_dump(mode="json"),
         "optimization_level": 99, "opset": 11, "num_samples": unit.num_samples,
-        "is_x86": True, "vnni": True, "outputs": [activation], "activations": [activation],
+        "is_x86": True, "instructions": ["avx2", "avx512_vnni"],
+        "outputs": [activation], "activations": [activation],
         "num_missing_activations": 0, "weights": [], "num_missing_weights": 0, "nodes": [node],
         "idle_pairs": [], "executed_nodes": {"MatMul": 1},
         "profile": {

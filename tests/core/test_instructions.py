@@ -5,7 +5,16 @@ import pytest
 from quantbench.core.exporters import Export
 from quantbench.core.instructions import instruction_sets, missing_instructions, saturation
 from quantbench.core.plan import Arm, Variant
-from quantbench.core.quantization import Dynamic, Float32, Quantization, Static, WeightOnly
+from quantbench.core.quantization import (
+    Dynamic,
+    Float32,
+    IntegerType,
+    QuantFormat,
+    Quantization,
+    Static,
+    WeightOnly,
+)
+from quantbench.core.refusals import refusal
 
 SKYLAKE = ("avx2", "avx512f", "avx512bw", "avx512vl")
 CASCADE_LAKE = (*SKYLAKE, "avx512_vnni")
@@ -77,6 +86,33 @@ def test_uint8_by_int8_saturates_without_vnni_unless_weights_have_seven_bits(
     for flags in (("avx2",), SKYLAKE):
         found = saturation(arm(scheme, level), flags)
         assert (found is not None) == saturates
+
+
+@pytest.mark.parametrize("activation_type", ["int8", "uint8"])
+@pytest.mark.parametrize("quant_format", ["QDQ", "QOperator"])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_what_a_warning_advises_avoids_it_and_is_not_refused(
+    activation_type: IntegerType, quant_format: QuantFormat, per_channel: bool
+) -> None:
+    static = Static(
+        operators=("MatMul",),
+        activation_type=activation_type,
+        quant_format=quant_format,
+        per_channel=per_channel,
+    )
+    changes: dict[str, dict[str, object]] = {
+        "reduce_range: true": {"reduce_range": True},
+        "weight_type: uint8": {"weight_type": "uint8"},
+    }
+    for scheme in (static, Dynamic(operators=("MatMul",), per_channel=per_channel)):
+        warning = saturation(arm(scheme), SKYLAKE)
+        if warning is None:
+            assert (quant_format, activation_type) == ("QOperator", "int8")
+            continue
+        for advised, change in changes.items():
+            changed = scheme.model_copy(update=change)
+            works = refusal(changed, 17) is None and saturation(arm(changed), SKYLAKE) is None
+            assert (advised in warning) == works
 
 
 def test_what_pytorch_runs_does_not_saturate() -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from quantbench import cli, registry
 from quantbench.core.config import SweepConfig
+from quantbench.core.errors import ConfigError
 from quantbench.core.plan import ORIGINAL_ID, make_plan
 from quantbench.core.units import EvaluateUnit
 from quantbench.worker.access import Access
@@ -125,6 +126,36 @@ def test_so_may_rows_that_are_not_calibrated_on(folder: Path) -> None:
     )
     assert 0 not in calibration_rows(config, ROWS, 5)
     assert prepare(config).subject.calibration_num_rows == ROWS
+
+
+SAMPLES = "calibration.num_calibration_samples"
+
+
+def test_a_split_with_fewer_rows_than_are_calibrated_on_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"validation": "rows.jsonl", "train": write(folder / "train.jsonl", [GOOD] * 5)}
+    dataset = config_of(files).dataset.model_dump(mode="json", exclude_defaults=True)
+    swept = {"quantization_approach": ["static"], SAMPLES: [5, 10]}
+    said = refused(folder, capsys, [GOOD] * ROWS, dataset=dataset, benchmarked=swept)
+    assert f"{SAMPLES} = 10\n" in said
+    assert "the split train has 5 rows" in said
+    assert "allowed: 1 to 5\n" in said
+
+
+@pytest.mark.parametrize("asked", [5, 10])
+def test_a_split_may_have_just_as_many_rows_as_are_calibrated_on(folder: Path, asked: int) -> None:
+    files = {
+        "validation": write(folder / "rows.jsonl", [GOOD] * ROWS),
+        "train": write(folder / "five.jsonl", [GOOD] * 5),
+    }
+    calibration = {"num_calibration_samples": asked}
+    config = config_of(files, quantization_approach="static", calibration=calibration)
+    if asked == 5:
+        assert prepare(config).subject.calibration_num_rows == 5
+        return
+    with pytest.raises(ConfigError, match=f"{SAMPLES} = 10\n.* the split train has 5 rows"):
+        prepare(config)
 
 
 def test_rows_with_one_id_are_samples_of_their_own(folder: Path) -> None:

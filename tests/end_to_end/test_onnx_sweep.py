@@ -15,8 +15,10 @@ from quantbench import cli, registry, run_dir
 from quantbench.core.config import SweepConfig
 from quantbench.core.errors import ConfigError
 from quantbench.core.plan import ORIGINAL_ID
+from quantbench.core.quantization import Dynamic
 from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
 from quantbench.data.bundled import bundled_directory
+from quantbench.stages.quantize import quantize_model
 from quantbench.worker.prepare import prepare
 
 CONFIG: dict[str, Any] = {
@@ -118,6 +120,39 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
 ) -> None:
     assert run(folder, "refused", **changes) == 2
     assert said in capsys.readouterr().err
+    assert not (folder / "refused").exists()
+
+
+def test_a_file_that_is_quantized_already_is_refused_and_nothing_is_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exported = folder / "exported" / "onnx" / "model.onnx"
+    scheme = Dynamic(operators=("MatMul",))
+    quantize_model(exported, scheme, None, exported.with_name("model_int8.onnx"))
+    given = "./exported/onnx/model_int8.onnx"
+    assert run(folder, "refused", model_name_or_path=given) == 2
+    said = capsys.readouterr().err
+    assert "model_name_or_path" in said
+    assert "it is quantized already: it holds DynamicQuantizeLinear" in said
+    assert "allowed: float32 models: name the file that this one was made from" in said
+    assert not (folder / "refused").exists()
+
+
+def test_a_file_of_an_old_opset_is_refused_with_the_first_that_works(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(folder / "exported" / "onnx" / "model.onnx")
+    model.opset_import[0].version = 9
+    onnx.save(model, folder / "exported" / "onnx" / "old.onnx")
+    given = "./exported/onnx/old.onnx"
+    assert run(folder, "refused", model_name_or_path=given) == 2
+    said = capsys.readouterr().err
+    assert "the file has opset 9, files are not converted: export it again" in said
+    assert "allowed: opsets 11 to 25" in said
+    assert run(folder, "refused", model_name_or_path=given, framework_args={"opset": 9}) == 2
+    said = capsys.readouterr().err
+    assert "framework_args.opset = 9" in said
+    assert "11" in said.split("framework_args.opset = 9")[1]
     assert not (folder / "refused").exists()
 
 

@@ -70,7 +70,7 @@ def facts(**changes: Any) -> Explanation:
     """A dynamic file of one quantized MatMul, close to the float model and faster."""
     fine = {
         "scheme": DYNAMIC, "optimization_level": 99, "opset": 17, "num_samples": 8,
-        "is_x86": True, "vnni": True, "outputs": (activation("logits"),),
+        "is_x86": True, "instructions": ("avx2", "avx_vnni"), "outputs": (activation("logits"),),
         "activations": (activation(),), "num_missing_activations": 0, "weights": (weight(),),
         "num_missing_weights": 0, "nodes": (node(),), "idle_pairs": (),
         "executed_nodes": {"DynamicQuantizeMatMul": 1},

@@ -62,7 +62,7 @@ def explain(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             Cell(batch_size=1, input_length=12),
             inputs(kind),
             is_x86=True,
-            vnni=True,
+            instructions=("avx2", "avx_vnni"),
             on_sample=lambda _: None,
         )
 

@@ -1,5 +1,7 @@
 """Each rule finds its fault in the facts, and nothing in those of a file that is fine."""
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +16,17 @@ from quantbench.analysis.explain_facts import (
 )
 from quantbench.analysis.explain_rules import RULES
 from quantbench.core.explanation import Compared, Explanation, IdlePairs
-from quantbench.core.quantization import Dynamic, Static, WeightOnly
+from quantbench.core.exporters import Export
+from quantbench.core.instructions import instruction_sets, saturation
+from quantbench.core.plan import Arm, Variant
+from quantbench.core.quantization import (
+    Dynamic,
+    IntegerType,
+    QuantFormat,
+    Scheme,
+    Static,
+    WeightOnly,
+)
 
 STATIC = Static(operators=("Add", "MatMul"))
 INT8 = Static(operators=("Add", "MatMul"), activation_type="int8")
@@ -46,7 +58,7 @@ FAULTS: dict[str, Explanation] = {
     ),
     "R8": facts(nodes=(node(quantized=False),)),
     "R9": facts(optimization_level=1, executed_nodes={"MatMulInteger": 3}),
-    "R10": facts(vnni=False),
+    "R10": facts(instructions=("avx2", "avx512")),
     "R11": facts(outputs=(activation("logits", error=compared(35.0)),)),
     "R12": facts(
         scheme=STATIC,
@@ -120,9 +132,50 @@ def test_outliers_are_those_of_the_range_that_the_integers_stand_for() -> None:
 
 def test_reduced_ranges_do_not_saturate() -> None:
     reduced = Dynamic(operators=("MatMul",), reduce_range=True)
-    assert found(facts(scheme=reduced, vnni=False)) == ["R11"]
-    assert found(facts(scheme=INT8, vnni=False)) == ["R11"]
-    assert found(facts(vnni=False, is_x86=False)) == ["R11"]
+    assert found(facts(scheme=reduced, instructions=("avx2",))) == ["R11"]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [(), ("avx2",), ("avx2", "avx512f"), ("avx2", "avx_vnni"), ("avx2", "avx512_vnni"),
+     ("avx2", "amx_tile", "amx_int8"), ("asimddp",), ("asimddp", "i8mm")],
+    ids="+".join,
+)  # fmt: skip
+def test_rows_are_said_to_saturate_exactly_where_the_plan_and_the_card_warn(
+    flags: tuple[str, ...],
+) -> None:
+    told: set[bool] = set()
+    for scheme, level in itertools.product(every_scheme(), (0, 1, 2, 99)):
+        variant = Variant(export=Export(opset=17), quantization=scheme)
+        arm = Arm(
+            id="x", role="row", framework="onnxruntime", variant=variant, optimization_level=level
+        )
+        warning = saturation(arm, flags)
+        known = instruction_sets(flags)
+        findings = find(facts(scheme=scheme, optimization_level=level, instructions=known))
+        changes = [finding.change for finding in findings if finding.rule == "R10"]
+        assert len(changes) == (warning is not None), (scheme, level)
+        for change in (str(change) for change in changes):
+            assert change.replace(", or ", " or ") + " avoids it" in str(warning)
+        told.add(warning is not None)
+    assert told == ({True, False} if flags in (("avx2",), ("avx2", "avx512f")) else {False})
+
+
+def every_scheme() -> Iterator[Scheme]:
+    """Of each approach, and of each value of what saturation can depend on."""
+    types: tuple[IntegerType, ...] = ("int8", "uint8")
+    formats: tuple[QuantFormat, ...] = ("QDQ", "QOperator")
+    yield WeightOnly(operators=("MatMul",))
+    for weight_type, reduce_range in itertools.product(types, (False, True)):
+        yield Dynamic(operators=("MatMul",), weight_type=weight_type, reduce_range=reduce_range)
+        for quant_format, activation_type in itertools.product(formats, types):
+            yield Static(
+                operators=("MatMul",),
+                quant_format=quant_format,
+                activation_type=activation_type,
+                weight_type=weight_type,
+                reduce_range=reduce_range,
+            )
 
 
 def test_weights_with_a_scale_per_channel_may_differ() -> None:

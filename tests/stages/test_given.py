@@ -127,12 +127,14 @@ def test_an_operator_that_the_file_s_opset_lacks_is_named_with_the_first_that_ha
 ) -> None:
     nodes = [
         helper.make_node("Cast", ["input_ids"], ["x"], to=TensorProto.FLOAT),
-        helper.make_node("Gelu", ["x"], ["logits"], name="/classifier/Gelu"),
+        helper.make_node("Gelu", ["x"], ["y"], name="/classifier/Gelu"),
+        helper.make_node("LayerNormalization", ["y", "y"], ["logits"], name="/norm"),
     ]
     given = saved(tmp_path / "given.onnx", nodes, {"logits": ["batch", "length"]})
-    wanted = r"Gelu exists from opset 20 on \(node /classifier/Gelu\)"
-    with pytest.raises(QuantbenchError, match=wanted):
+    wanted = r"Gelu exists from opset 20 on \(node /classifier/Gelu\), LayerNorm.* opset 17 on"
+    with pytest.raises(QuantbenchError, match=wanted) as caught:
         take_onnx(given, [ids(2, 4)], tmp_path / "model.onnx")
+    assert caught.value.hint == "Export it again with opset 20 or newer."
     assert not (tmp_path / "model.onnx").exists()
 
 

@@ -172,8 +172,10 @@ def test_a_file_that_answers_otherwise_is_refused(
 
     monkeypatch.setattr(optimize, "clamp_masks", broken)
     path = tmp_path / "model.onnx"
-    with pytest.raises(QuantbenchError, match="the prepared model differs from the exported one"):
+    said = r"cannot be prepared \(clamped mask\): the prepared model differs from the exported one"
+    with pytest.raises(QuantbenchError, match=said) as caught:
         optimize_model(models.exported("vit", 17), CLAMPED, cases("vit"), path, {})
+    assert caught.value.hint == "Set clamp_mask to false."
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,10 +9,12 @@ import pytest
 from quantizing import digest
 
 from quantbench.core.errors import QuantbenchError
-from quantbench.core.quantization import Dynamic
+from quantbench.core.quantization import Dynamic, IntegerType
+from quantbench.protocols import SessionOptions
+from quantbench.runtimes.ort import RUNTIME
 from quantbench.stages.check import check_file
 from quantbench.stages.quantize import quantize_model
-from tiny_models import Models
+from tiny_models import Models, inputs
 
 
 def test_dynamic_add_alone_computes_what_the_export_computes(
@@ -68,11 +70,22 @@ def test_gemm_is_counted_where_it_becomes_matmul(models: Models, tmp_path: Path)
     assert integer == facts.nodes["MatMul"].quantized + facts.nodes["Gemm"].quantized
 
 
-def test_dynamic_conv_has_an_integer_form(models: Models, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    facts = quantize_model(models.exported("vit", 17), Dynamic(operators=("Conv",)), None, path)
+@pytest.mark.parametrize("weight_type", ["int8", "uint8"])
+def test_dynamic_conv_has_an_integer_form_that_runs(
+    models: Models, tmp_path: Path, weight_type: IntegerType
+) -> None:
+    path, exported = tmp_path / "model.onnx", models.exported("vit", 17)
+    scheme = Dynamic(operators=("Conv",), weight_type=weight_type)
+    facts = quantize_model(exported, scheme, None, path)
     assert facts.nodes["Conv"].quantized == 1
-    assert Counter(node.op_type for node in onnx.load(path).graph.node)["ConvInteger"] == 1
+    executed = check_file(path, [0, 99], inputs("vit", 2), 1)
+    assert [counts["ConvInteger"] for counts in executed.values()] == [1, 1]
+    for level in (0, 99):
+        found, wanted = (
+            RUNTIME.open(each, SessionOptions(1, level)).bind(inputs("vit", 2))()["logits"]
+            for each in (path, exported)
+        )
+        assert 0 < np.abs(found - wanted).max() < 0.02 * np.abs(wanted).max()
 
 
 def test_an_operator_without_a_kernel_is_refused_with_a_hint(tmp_path: Path) -> None:

@@ -1,13 +1,21 @@
 """The command line teaches, and its errors say what to do."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
-from quantbench import cli, environment
+from quantbench import cli, environment, registry
+from quantbench.backends.local import LocalArgs
+from quantbench.core.specs import BackendSpec
+from quantbench.protocols import OnProgress
+from quantbench.worker.answer import answer
 
 SEED = Path(__file__).parents[2] / "src" / "quantbench" / "demo" / "demo-questions.yaml"
 DYNAMIC = SEED.parent / "demo-digits.yaml"
@@ -103,6 +111,45 @@ def test_plan_refuses_instructions_that_this_machine_lacks(
     path.write_text(DYNAMIC.read_text().replace("benchmarked:", asked))
     assert cli.main(["plan", str(path)]) == 2
     assert "no avx512_vnni; it has avx2, avx_vnni" in capsys.readouterr().err
+
+
+class Here:
+    """The work of the local backend, done in this process; `asked` are the stages."""
+
+    spec = BackendSpec("local", LocalArgs)
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.store = Path()
+
+    def open(self, args: Mapping[str, JsonValue], store: Path, *, fresh: bool) -> Here:
+        self.store = store
+        return self
+
+    def run(self, unit: Mapping[str, JsonValue], on_progress: OnProgress) -> dict[str, JsonValue]:
+        self.asked.append(str(unit["stage"]))
+        return answer({"unit": unit, "store": str(self.store), "fresh": False}, lambda _: None)
+
+    def close(self) -> None:
+        pass
+
+
+def test_run_refuses_instructions_that_this_machine_lacks_before_any_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    backend, path, out = Here(), tmp_path / "sweep.yaml", tmp_path / "run"
+    monkeypatch.setattr(registry, "backend", lambda _: backend)
+    monkeypatch.setenv("QUANTBENCH_STORE", str(tmp_path / "store"))
+    with_flags(monkeypatch, "avx2", "avx_vnni")
+    asked = "backend_args: {supported_instructions: avx512_vnni}\nbenchmarked:"
+    path.write_text(DYNAMIC.read_text().replace("benchmarked:", asked))
+    assert cli.main(["run", str(path), "--out", str(out), "--quiet"]) == 2
+    said = capsys.readouterr().err
+    assert "supported_instructions asks for avx512_vnni" in said
+    assert "no avx512_vnni; it has avx2, avx_vnni" in said
+    assert "set supported_instructions: null" in said
+    assert backend.asked == ["prepare"]
+    assert not out.exists()
 
 
 def test_schema_prints_json_schema(capsys: pytest.CaptureFixture[str]) -> None:

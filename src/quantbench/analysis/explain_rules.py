@@ -22,6 +22,7 @@ from quantbench.analysis.explain_facts import (
 )
 from quantbench.core.explanation import Explanation, IdlePairs, WeightFacts
 from quantbench.core.frozen import Frozen
+from quantbench.core.instructions import saturates, unsaturated
 from quantbench.core.quantization import Dynamic, Static
 from quantbench.core.refusals import PER_CHANNEL_OPSET, refusal
 from quantbench.core.vocabulary import FUSED_OPERATORS
@@ -239,18 +240,13 @@ def r9_level_too_low(facts: Explanation) -> Finding | None:
 
 def r10_saturates(facts: Explanation) -> Finding | None:
     """R10: without VNNI, sums of uint8 × int8 products saturate."""
-    scheme = facts.scheme
-    if facts.vnni or not facts.is_x86 or not isinstance(scheme, Dynamic | Static):
-        return None
-    if scheme.reduce_range or scheme.weight_type != "int8":
-        return None
-    if isinstance(scheme, Static) and scheme.activation_type != "uint8":
+    if not saturates(facts.scheme, facts.optimization_level, facts.instructions):
         return None
     return Finding(
         rule="R10",
         what="this processor has no VNNI: sums of uint8 × int8 products can saturate at 16 bits",
         evidence=f"the worst output has {_db(sqnr_db(output_error(facts)))} as deployed",
-        change="reduce_range: true",
+        change=", or ".join(unsaturated(facts.scheme)),
     )
 
 

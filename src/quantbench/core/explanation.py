@@ -151,7 +151,8 @@ class Explanation(Frozen):
     the graphs without optimization, in which every tensor exists. `num_missing_activations` counts
     float activations that the quantized graph does not have (any more), `num_missing_weights`
     quantized weights whose float form was not found. `executed_nodes` is what ran, by operator
-    type. `vnni` says whether the processor adds 8-bit products without saturating.
+    type. `instructions` are the sets of instructions that the processor has, of those that
+    `core.instructions` knows.
     """
 
     outcome: Literal["completed"] = "completed"
@@ -161,7 +162,7 @@ class Explanation(Frozen):
     opset: int
     num_samples: int
     is_x86: bool
-    vnni: bool
+    instructions: tuple[str, ...]
     outputs: tuple[ActivationFacts, ...]
     activations: tuple[ActivationFacts, ...]
     num_missing_activations: int

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quantbench.core.plan import Arm
-from quantbench.core.quantization import Dynamic, Static
+from quantbench.core.quantization import Dynamic, Float32, Scheme, Static
 
 # The flags that show a set of instructions: those of Linux (/proc/cpuinfo), x86 then Arm.
 INSTRUCTION_FLAGS: dict[str, frozenset[str]] = {
@@ -41,7 +43,20 @@ def missing_instructions(wanted: str | None, flags: tuple[str, ...]) -> str | No
 
 
 def saturation(arm: Arm, flags: tuple[str, ...]) -> str | None:
-    """A warning if sums of products can be cut off on a processor; None if they cannot.
+    """A warning if sums of an arm's products can be cut off on a processor; None if they cannot."""
+    if arm.variant is None:
+        return None
+    scheme = arm.variant.quantization
+    if not saturates(scheme, arm.optimization_level, instruction_sets(flags)):
+        return None
+    return (
+        "sums of uint8 × int8 products can saturate on this processor, which has no VNNI: answers "
+        f"may be worse here than on others. {' or '.join(unsaturated(scheme))} avoids it"
+    )
+
+
+def saturates(scheme: Float32 | Scheme, level: int | None, instructions: Sequence[str]) -> bool:
+    """Whether sums of products can be cut off on a processor with these sets of instructions.
 
     Without VNNI, AVX2 and AVX-512 add two products of uint8 and int8 in 16 bits (VPMADDUBSW):
     2 · 255 · 127 does not fit. Weights of 7 bits do (2 · 255 · 64 < 2^15), and so do uint8 weights,
@@ -50,21 +65,25 @@ def saturation(arm: Arm, flags: tuple[str, ...]) -> str | None:
     Source: "Quantize ONNX Models", section "When and why do I
     need to try U8U8?", of ONNX Runtime's documentation.
     """
-    match scheme := arm.variant and arm.variant.quantization:
+    match scheme:
         case Dynamic():
             is_unsigned = True
         case Static(quant_format="QDQ"):
-            is_unsigned = arm.optimization_level not in _FLOAT_LEVELS
+            is_unsigned = level not in _FLOAT_LEVELS
         case Static():
             is_unsigned = scheme.activation_type == "uint8"
         case _:
-            return None
+            return False
     if not is_unsigned or scheme.weight_type != "int8" or scheme.reduce_range:
-        return None
-    found = instruction_sets(flags)
-    if "avx2" not in found or not _EXACT.isdisjoint(found):
-        return None
-    return (
-        "sums of uint8 × int8 products can saturate on this processor, which has no VNNI: answers "
-        "may be worse here than on others. reduce_range: true or weight_type: uint8 avoids it"
-    )
+        return False
+    return "avx2" in instructions and _EXACT.isdisjoint(instructions)
+
+
+def unsaturated(scheme: Float32 | Scheme) -> tuple[str, ...]:
+    """The changes of a scheme that saturates, each of which avoids it and can be made.
+
+    The plan refuses uint8 weights with int8 activations (`core.refusals`).
+    """
+    if isinstance(scheme, Static) and scheme.activation_type == "int8":
+        return ("reduce_range: true",)
+    return ("reduce_range: true", "weight_type: uint8")

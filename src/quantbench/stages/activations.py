@@ -79,6 +79,7 @@ class Sums:
 
 def _signal_and_noise(x: Array, y: Array) -> tuple[float, float]:
     """Sums of x² and (x - y)², in float64."""
+    x, y = np.atleast_1d(x), np.atleast_1d(y)
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.subtract(x, y, dtype=np.float64)
         return float(np.square(x, dtype=np.float64).sum()), float(np.square(error, out=error).sum())

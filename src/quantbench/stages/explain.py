@@ -47,7 +47,7 @@ def explain_file(
     inputs: Inputs,
     *,
     is_x86: bool,
-    vnni: bool,
+    instructions: tuple[str, ...],
     on_sample: Callable[[int], None],
 ) -> Explanation:
     """Compare a quantized file with the float file that it was made from.
@@ -58,7 +58,7 @@ def explain_file(
         cell: the shape to profile.
         inputs: of that shape.
         is_x86: whether this is an x86 processor.
-        vnni: whether it adds 8-bit products without saturating.
+        instructions: the sets of instructions that it has (`core.instructions`).
         on_sample: called with the number of samples whose activations were compared.
 
     Returns:
@@ -100,7 +100,7 @@ def explain_file(
         opset=default_opset(exact),
         num_samples=activations.num_samples,
         is_x86=is_x86,
-        vnni=vnni,
+        instructions=instructions,
         outputs=_facts(outputs, makers, layers, softmax),
         activations=_facts(activations.tensors, makers, layers, softmax),
         num_missing_activations=len(activations.float_names) - len(activations.tensors),

@@ -57,6 +57,7 @@ def fuse_graph(
             hint=_OFF,
         )
     before = Counter(node.op_type for node in model.graph.node)
+    inputs = _given_inputs(model)
     try:
         with _quiet():
             fused = _optimized(model, FUSED_AS[model_type], model_config)
@@ -67,6 +68,9 @@ def fuse_graph(
         ) from error
     if all(item.domain != _DOMAIN for item in fused.opset_import):
         fused.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
+    # The optimizer drops inputs that nothing reads, with which the file would not take a sample.
+    there = {value.name for value in fused.graph.input}
+    fused.graph.input.extend(value for value in inputs if value.name not in there)
     more = Counter(node.op_type for node in fused.graph.node) - before
     fused_nodes = [node for node in fused.graph.node if _is_fused(node)]
     own = {node.op_type for node in fused_nodes}
@@ -77,6 +81,14 @@ def fuse_graph(
         )
     _tell_types(fused, fused_nodes)
     return fused, made
+
+
+def _given_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Copies of the inputs of a graph; old files list its initializers among them."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    copies = onnx.GraphProto()
+    copies.input.extend(value for value in model.graph.input if value.name not in stored)
+    return list(copies.input)
 
 
 def _is_fused(node: onnx.NodeProto) -> bool:

@@ -11,7 +11,7 @@ import onnx
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.exporters import EXPORT_TOLERANCE
 from quantbench.data.onnx_parts import load_whole
-from quantbench.graph.opset_needs import in_words, unmet_needs
+from quantbench.graph.opset_needs import in_words, lowest_opset, unmet_needs
 from quantbench.protocols import Array, Inputs, Outputs
 from quantbench.runtimes.ort import OrtSession, open_session
 
@@ -53,8 +53,12 @@ def _check(path: Path, sample_inputs: Sequence[Inputs], output_names: Sequence[s
         session = OrtSession(open_session(path, 0, 1), None)
     except QuantbenchError as error:
         # Its hint is for files that were quantized here.
-        reason = in_words(unmet_needs(onnx.load(path))) or error.args[0]
-        raise QuantbenchError(f"the given file does not load: {reason}") from error
+        needs = unmet_needs(onnx.load(path))
+        reason, lowest = in_words(needs) or error.args[0], lowest_opset(needs)
+        raise QuantbenchError(
+            f"the given file does not load: {reason}",
+            hint=f"Export it again with opset {lowest} or newer." if lowest else None,
+        ) from error
     for inputs in sample_inputs:
         shape = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
         together = _run(session, inputs, shape)

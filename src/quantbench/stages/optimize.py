@@ -70,7 +70,13 @@ def optimize_model(
         written = Path(folder) / "model.onnx"
         onnx.save(model, written)
         del model
-        difference = _largest_difference(exported, written, checked)
+        try:
+            difference = _largest_difference(exported, written, checked)
+        except QuantbenchError as error:
+            raise QuantbenchError(
+                f"the graph cannot be prepared ({preparation.name}): {error.args[0]}",
+                hint=_without(preparation),
+            ) from error
         written.replace(output)
     return PreparedFacts(
         num_masks=num_masks,
@@ -79,6 +85,16 @@ def optimize_model(
         fused=fused,
         largest_difference=difference,
     )
+
+
+def _without(preparation: Preparation) -> str:
+    """How to do without what was done."""
+    done = {
+        "framework_args.optimize_before_quantization to false": preparation.fuse,
+        "clamp_mask to false": preparation.clamp_mask,
+        "smooth_quant_alpha to null": preparation.smoothing is not None,
+    }
+    return f"Set {' or '.join(name for name, was_done in done.items() if was_done)}."
 
 
 def _largest_difference(exported: Path, prepared: Path, checked: Sequence[Inputs]) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from quantbench import environment, store
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.explanation import Explanation
+from quantbench.core.instructions import instruction_sets
 from quantbench.core.plan import DEFAULT_LEVEL
 from quantbench.core.units import ExplainUnit
 from quantbench.protocols import Inputs, Progress
@@ -17,8 +18,6 @@ from quantbench.worker.access import Access
 from quantbench.worker.keys import explain_key, explained_rows
 from quantbench.worker.opened import check_unchanged, opened_as_pinned
 
-# The same product of bytes, added in 32 bits: on Arm it is called dot product or i8mm.
-_VNNI_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "avx512vnni", "asimddp", "i8mm"})
 _X86 = frozenset({"x86_64", "amd64"})
 
 
@@ -56,7 +55,7 @@ def explain(unit: ExplainUnit, access: Access) -> Explanation:
             unit.cell,
             opened.task.dummy_inputs(unit.cell.batch_size, unit.cell.input_length, rng),
             is_x86=cpu.architecture.lower() in _X86,
-            vnni=bool(_VNNI_FLAGS & set(cpu.flags)),
+            instructions=instruction_sets(cpu.flags),
             on_sample=lambda done: access.on_progress(
                 Progress(done, len(samples), f"input {done} of {len(samples)}")
             ),

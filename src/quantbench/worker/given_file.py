@@ -37,9 +37,10 @@ def check_given_file(config: SweepConfig, opened: Opened) -> None:
         message = f"the file and its weights have {given.num_bytes / 1e9:.1f} GB"
         problems.append(Problem(PARAMETER, message, allowed="2 GB, what one file can hold"))
     if given.unfit is not None:
-        problems.append(Problem(PARAMETER, given.unfit, allowed="float32 models"))
+        allowed = "float32 models: name the file that this one was made from"
+        problems.append(Problem(PARAMETER, given.unfit, allowed=allowed))
     if not MIN_OPSET <= given.opset <= MAX_OPSET:
-        message = f"the file has opset {given.opset}"
+        message = f"the file has opset {given.opset}, files are not converted: export it again"
         allowed = f"opsets {MIN_OPSET} to {MAX_OPSET}"
         problems.append(Problem(PARAMETER, message, allowed=allowed))
     elif given.opset != config.framework_args.opset:
