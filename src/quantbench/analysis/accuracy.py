@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from quantbench.core import stats
 from quantbench.core.errors import QuantbenchError
+from quantbench.core.metric_values import drop_interval
 from quantbench.core.results import Evaluation
-from quantbench.core.specs import MetricSpec
+from quantbench.core.specs import NUM_PARTS, MetricForm, MetricSpec
 from quantbench.core.summary import MetricSummary
+
+Parts = tuple[float, ...]
 
 # Per-sample scores lie between 0 and 1, whatever unit the metric itself is given in.
 POINTS = 100.0
@@ -19,9 +23,9 @@ def compare_metric(
 ) -> MetricSummary:
     """The drop of one metric with its paired 95 % interval.
 
-    Right/wrong metrics get Tango's score interval, others a smoothed paired bootstrap; both heed
-    the clusters of the evaluation. Where no sample's score differs, the score interval with zero
-    flips bounds what was not seen.
+    Right/wrong metrics get Tango's score interval, others a smoothed paired bootstrap, of the
+    metric itself where it is no mean; all heed the clusters of the evaluation. Where no sample
+    differs, the score interval with zero flips bounds what was not seen.
 
     Raises:
         QuantbenchError: the evaluations are not of the same samples, or a per-sample score is
@@ -34,7 +38,8 @@ def compare_metric(
         )
     before = original.per_sample[metric.name]
     after = optimized.per_sample[metric.name]
-    if not all(0.0 <= score <= 1.0 for score in (*before, *after)):
+    is_mean = metric.form == "mean"
+    if is_mean and not all(0.0 <= score <= 1.0 for score in (*before, *after)):
         raise QuantbenchError(
             f"per-sample scores of {metric.name} must lie between 0 and 1",
             hint="Let the task's `score` return fractions per sample; MetricSpec.scale is for the "
@@ -45,11 +50,14 @@ def compare_metric(
     better = sum(difference < 0 for difference in differences)
     count = len(differences)
     effect = stats.design_effect(differences, original.clusters)
-    by_score = metric.binary or worse + better == 0
+    old_parts, new_parts = (item.parts.get(metric.name, ()) for item in (original, optimized))
+    by_score = metric.binary or (worse + better == 0 and old_parts == new_parts)
     if by_score:
         low, high = stats.tango_interval(count / effect, worse / effect, better / effect)
-    else:
+    elif is_mean:
         low, high = _smoothed_bootstrap(differences, original.clusters, seed)
+    else:
+        low, high = _bootstrap_of_parts(metric.form, old_parts, new_parts, original.clusters, seed)
     value, new_value = original.metrics[metric.name], optimized.metrics[metric.name]
     return MetricSummary(
         name=metric.name,
@@ -79,6 +87,42 @@ def _smoothed_bootstrap(
     """
     groups = None if clusters is None else [*map(repr, clusters), "worse", "better"]
     return stats.bootstrap_interval([*differences, 1.0, -1.0], groups, seed=seed)
+
+
+def _bootstrap_of_parts(
+    form: MetricForm,
+    before: Sequence[Parts],
+    after: Sequence[Parts],
+    clusters: Sequence[str] | None,
+    seed: int,
+) -> tuple[float, float]:
+    """A paired bootstrap of a metric that is no mean, with two samples added as above.
+
+    Not to correlations: their samples are no right or wrong ones, and nearly all of them differ.
+    """
+    added = _right_and_wrong(form, before)
+    groups = [str(place) for place in range(len(before))] if clusters is None else clusters
+    if added is None:
+        return drop_interval(form, before, after, groups, seed=seed)
+    right, wrong = added
+    return drop_interval(
+        form,
+        [*before, right, wrong],
+        [*after, wrong, right],
+        [*map(repr, groups), "worse", "better"],
+        seed=seed,
+    )
+
+
+def _right_and_wrong(form: MetricForm, parts: Sequence[Parts]) -> tuple[Parts, Parts] | None:
+    """The parts of a sample of ordinary size that is fully right, and of one that is wrong."""
+    if form in ("ratio", "f1"):
+        size = fmean(each[-1] for each in parts)
+        return ((size,) * NUM_PARTS[form], (0.0, *(size,) * (NUM_PARTS[form] - 1)))
+    if form in ("macro_f1", "matthews"):
+        classes = sorted({value for each in parts for value in each})
+        return (classes[0], classes[0]), (classes[0], classes[-1])
+    return None
 
 
 def compare_metrics(
