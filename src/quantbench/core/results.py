@@ -287,6 +287,8 @@ class Subject(Frozen):
     """The model and the data, pinned: digests and counts of what was really used.
 
     `model_id` and `dataset_id` are the names on the hub today, None for what is not from there.
+    `num_shared_samples` counts the evaluated samples that are calibrated on too, by what they hold;
+    None where nothing is calibrated.
     `notes` are sentences that a reader of the results should see.
     """
 
@@ -306,6 +308,7 @@ class Subject(Frozen):
     num_eval_samples: int
     calibration_fingerprint: str | None
     calibration_num_rows: int | None
+    num_shared_samples: int | None = None
     notes: tuple[str, ...] = ()
 
 
