@@ -58,8 +58,7 @@ def test_of_equal_losses_the_one_that_the_original_was_surest_of_is_first() -> N
         for name, item in zip(original.sample_ids, original.predictions, strict=True)
     )
     changed = original.model_copy(update={"predictions": sure})
-    arm = result.arm(ORIGINAL_ID).model_copy(update={"evaluation": changed})
-    assert flips(with_arm(result, arm)).flips[0].sample_id == last
+    assert flips(with_arm(result, ORIGINAL_ID, evaluation=changed)).flips[0].sample_id == last
 
 
 def test_other_answers_that_are_as_good_are_counted_only() -> None:
@@ -70,10 +69,8 @@ def test_other_answers_that_are_as_good_are_counted_only() -> None:
         Prediction(answer="wrong too") if item.answer == "wrong" else item
         for item in own.predictions
     )
-    arm = result.arm(arm_id).model_copy(
-        update={"evaluation": own.model_copy(update={"predictions": others})}
-    )
-    found = flips(with_arm(result, arm))
+    changed = own.model_copy(update={"predictions": others})
+    found = flips(with_arm(result, arm_id, evaluation=changed))
     stayed_wrong = sum(item.answer == "wrong" for item in own.predictions) - sum(
         flip.change < 0 for flip in found.flips
     )
@@ -85,9 +82,9 @@ def test_a_row_that_was_refused_or_not_evaluated_has_none() -> None:
     with pytest.raises(UsageError, match="row 8 was not made"):
         flips(result, 8)
     failed = Failed(stage="evaluate", error="no memory")
-    arm = result.arm(arm_of(result)).model_copy(update={"evaluation": failed})
+    broken = with_arm(result, ORIGINAL_ID, evaluation=failed)
     with pytest.raises(QuantbenchError, match="could not be evaluated: no memory"):
-        flips(with_arm(result, arm))
+        find_flips(broken, summarize(result, QUESTION_ANSWERING).rows[ROW - 1], METRICS)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from quantbench.core.metric_values import drop_interval, metric_value, metric_values
+from quantbench.core.metric_values import drop_intervals, metric_value, metric_values
 from quantbench.core.specs import MetricForm
 
 Pairs = list[tuple[float, float]]
@@ -127,6 +127,13 @@ def test_the_wrong_number_of_parts_is_refused(parts: Sequence[Sequence[float]]) 
         metric_value("pearson", parts)
 
 
+def drop_interval(
+    form: MetricForm, before: Pairs, after: Pairs, clusters: list[str] | None = None, **options: int
+) -> tuple[float, float]:
+    (found,) = drop_intervals(form, before, after, clusters, **options)
+    return found
+
+
 def test_nothing_differs_so_nothing_is_lost() -> None:
     pairs = numbers(np.random.default_rng(2), 60)
     assert drop_interval("spearman", pairs, pairs) == (0.0, 0.0)
@@ -143,6 +150,14 @@ def test_samples_of_one_cluster_are_drawn_together() -> None:
     width = alone[1] - alone[0]
     assert copied[1] - copied[0] == pytest.approx(width, rel=0.1)
     assert believed[1] - believed[0] == pytest.approx(width / 3, rel=0.1)
+
+
+def test_a_higher_level_gives_a_wider_interval_of_the_same_drawings() -> None:
+    rng = np.random.default_rng(6)
+    before, after = classes(rng, 40), classes(rng, 40)
+    plain, wide = drop_intervals("matthews", before, after, confidences=(0.95, 0.99))
+    assert plain == drop_interval("matthews", before, after)
+    assert wide[0] < plain[0] < plain[1] < wide[1]
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

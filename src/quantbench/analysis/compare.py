@@ -182,7 +182,13 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
     return ArmSummary(
         id=facts.resolve(arm_id),
         metrics=(
-            accuracy.compare_metrics(original, optimized, facts.metrics, facts.config.seed)
+            accuracy.compare_metrics(
+                original,
+                optimized,
+                facts.metrics,
+                facts.config.seed,
+                facts.num_compared if reference_id not in (None, arm_id) else 1,
+            )
             if original and optimized
             else ()
         ),

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantbench.core.specs import NUM_PARTS, MetricForm
+from quantbench.core.stats import quantile_intervals
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,26 +55,29 @@ def metric_values(form: MetricForm, parts: Floats, weights: Floats) -> Floats:
     return _FORMS[form](parts, weights)
 
 
-def drop_interval(
+def drop_intervals(
     form: MetricForm,
     before: Sequence[Sequence[float]],
     after: Sequence[Sequence[float]],
     clusters: Sequence[Hashable] | None = None,
     *,
-    confidence: float = 0.95,
+    confidences: Sequence[float] = (0.95,),
     resamples: int = 2000,
     seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of value(before) - value(after), samples drawn in pairs.
+) -> tuple[tuple[float, float], ...]:
+    """Percentile bootstrap intervals of value(before) - value(after), samples drawn in pairs.
 
     Args:
         form: which function of the parts.
         before: the original's parts, one entry per sample.
         after: those of the other model on the same samples.
         clusters: what each sample shares with others; whole clusters are then drawn.
-        confidence: two-sided level.
+        confidences: two-sided levels.
         resamples: number of drawings.
         seed: of the generator; the same input gives the same interval.
+
+    Returns:
+        (low, high) for each level.
 
     References:
         B. Efron, R. Tibshirani, An Introduction to the Bootstrap (1993), ch. 13; C. Field,
@@ -96,9 +100,7 @@ def drop_interval(
         times = rng.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
         weights = times[:, group]
         found.append(metric_values(form, old, weights) - metric_values(form, new, weights))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.concatenate(found), [tail, 1 - tail])
-    return float(low), float(high)
+    return quantile_intervals(np.concatenate(found), confidences)
 
 
 def _checked(form: MetricForm, parts: Sequence[Sequence[float]]) -> Floats:
