@@ -7,7 +7,8 @@ model's own" is that process's memory while the exported file is open and has ru
 
     python benchmarks/calibration_memory.py [--methods minmax entropy] [--out DIR] [--small]
 
-Prints a Markdown table, and ends with an error if a calibration takes more than 1.5 GiB.
+Prints a Markdown table, and ends with an error if a calibration takes more than 1.5 GiB, or more
+with more samples.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ VOCABULARY_SIZE = 30522
 OPERATORS = ("Add", "MatMul")
 COUNTS = (16, 128, 512)
 LARGEST_GIB = 1.5
+# From the fewest to the most samples: less than one sample's activations, which are 100 times that.
+STEEPEST_MIB_PER_SAMPLE = 0.5
 MIB = 2**20
 
 
@@ -172,6 +175,11 @@ def main() -> None:
     largest = max(_on_top_mib(one) for one in measured)
     if largest > LARGEST_GIB * 1024:
         sys.exit(f"{largest:,.0f} MiB over the model's own: the goal is {LARGEST_GIB} GiB")
+    for method in arguments.methods:
+        few, *_, many = (one for one in measured if one["method"] == method)
+        slope = (_on_top_mib(many) - _on_top_mib(few)) / (many["samples"] - few["samples"])
+        if slope > STEEPEST_MIB_PER_SAMPLE:
+            sys.exit(f"{method}: {slope:.2f} MiB more for each sample: memory is to be flat")
 
 
 if __name__ == "__main__":

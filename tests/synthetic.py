@@ -311,5 +311,6 @@ def subject() -> Subject:
         eval_num_rows=5000,
         num_eval_samples=NUM_SAMPLES,
         calibration_fingerprint="cafe",
+        num_shared_samples=0,
         calibration_num_rows=900,
     )

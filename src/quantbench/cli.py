@@ -23,6 +23,7 @@ examples:
   quantbench inspect model.onnx       the modules of a file, and what is quantized in them
   quantbench time a.onnx b.onnx       how fast files are beside each other, without a dataset
   quantbench explain RUN --row 3      where its error and its time come from
+  quantbench errors RUN --row 3       the samples that it answers worse, worst first
   quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
   quantbench cache                    what the store has, by stage
 
@@ -51,6 +52,17 @@ examples:
   quantbench explain runs/sweep --row 8
   quantbench explain runs/sweep --row 8 --samples 128
   quantbench explain runs/sweep --row 1f0c --json
+"""
+
+_ERRORS_EPILOG = """\
+A sample is listed if its score changed in any metric: first those that got worse, those that the
+original was surest of before others, then those that got better. All are written to
+RUN/errors/row-N.parquet too. The samples themselves are read from the dataset, no model is loaded.
+
+examples:
+  quantbench errors runs/sweep --row 3
+  quantbench errors runs/sweep --row 3 --limit 100
+  quantbench errors runs/sweep --row 1f0c --json
 """
 
 _CACHE_EPILOG = """\
@@ -268,6 +280,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--json", action="store_true", help="print the same as JSON")
 
+    errors = _add(commands, "errors", _errors, "list the samples that a row answers differently")
+    _teach(errors, _ERRORS_EPILOG)
+    errors.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    errors.add_argument(
+        "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
+    )
+    errors.add_argument(
+        "--limit", type=int, default=20, metavar="N", help="samples to print (default: 20)"
+    )
+    errors.add_argument("--json", action="store_true", help="print all of them as JSON")
+
     save = _add(commands, "save-model", _save_model, "write a row's model for others to load")
     _teach(save, _SAVE_EPILOG)
     save.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
@@ -407,6 +430,12 @@ def _explain(arguments: argparse.Namespace) -> int:
     return print_explanation(
         arguments.run_dir, arguments.row, arguments.samples, as_json=arguments.json
     )
+
+
+def _errors(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.errors import print_errors
+
+    return print_errors(arguments.run_dir, arguments.row, arguments.limit, as_json=arguments.json)
 
 
 def _save_model(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ says otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -42,11 +42,16 @@ class Encoded:
 class Scored:
     """Scores of predictions against references.
 
-    `metrics` as the official script gives them; `per_sample[metric]` has one value per sample.
+    `metrics` as the official script gives them; `per_sample[metric]` has one value per sample, the
+    higher the better: of 0 to 1 where the metric is a mean. `parts[metric]` has what each sample
+    contributes to a metric that is none (`MetricSpec.form`).
     """
 
     metrics: dict[str, float]
     per_sample: dict[str, tuple[float, ...]]
+    parts: dict[str, tuple[tuple[float, ...], ...]] = field(
+        default_factory=dict[str, tuple[tuple[float, ...], ...]]
+    )
 
 
 class TaskRun(Protocol):

@@ -6,10 +6,13 @@ import pytest
 
 from quantbench.analysis.accuracy import compare_metric
 from quantbench.analysis.compare import summarize
+from quantbench.analysis.consistent import evaluation_problems
 from quantbench.analysis.idle import idle_in_graph
 from quantbench.analysis.timing import noise
+from quantbench.core import stats
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.exporters import Export
+from quantbench.core.metric_values import metric_value
 from quantbench.core.plan import ORIGINAL_ID, Arm, Cell, Variant
 from quantbench.core.quantization import Dynamic, Static
 from quantbench.core.results import (
@@ -335,3 +338,48 @@ def test_results_without_plan_or_rows_are_refused() -> None:
     empty = SweepResult(config=sweep().config)
     with pytest.raises(QuantbenchError, match="neither a plan nor"):
         summarize(empty, IMAGE_CLASSIFICATION)
+
+
+MACRO_F1 = MetricSpec("macro_f1", 100.0, binary=False, form="macro_f1")
+
+
+def classified(pairs: list[tuple[float, float]]) -> Evaluation:
+    """An evaluation of which each sample is a class and the one that was answered."""
+    right = tuple(float(wanted == found) for wanted, found in pairs)
+    return evaluation(0, 0, len(pairs)).model_copy(
+        update={
+            "clusters": None,
+            "metrics": {"macro_f1": metric_value("macro_f1", pairs)},
+            "per_sample": {"macro_f1": right},
+            "parts": {"macro_f1": tuple(pairs)},
+        }
+    )
+
+
+def test_a_metric_that_is_no_mean_is_resampled_as_a_whole() -> None:
+    right = [(float(n % 3), float(n % 3)) for n in range(300)]
+    worse = [(wanted, 0.0 if n % 10 == 0 else found) for n, (wanted, found) in enumerate(right)]
+    found = compare_metric(classified(right), classified(worse), MACRO_F1)
+    assert found.drop == pytest.approx(100 * (1 - metric_value("macro_f1", worse)))
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 < found.low < found.drop < found.high
+    assert (found.worse, found.better, found.mcnemar_p) == (20, 0, None)
+    assert found.method == "bootstrap"
+
+
+def test_where_no_sample_differs_a_metric_that_is_no_mean_has_a_width_too() -> None:
+    same = classified([(float(n % 3), float(n % 2)) for n in range(300)])
+    found = compare_metric(same, same, MACRO_F1)
+    assert (found.method, found.drop) == ("score", 0.0)
+    assert found.high == pytest.approx(100 * stats.tango_interval(300, 0, 0)[1])
+
+
+def test_parts_that_are_missing_or_of_another_size_contradict_the_metric() -> None:
+    whole = classified([(0.0, 1.0), (1.0, 1.0)])
+    for parts, problem in (
+        ({}, "parts.macro_f1 has 0 entries, but num_samples is 2"),
+        ({"macro_f1": ((1.0,), (1.0,))}, "another number of parts than 2"),
+    ):
+        broken = whole.model_copy(update={"parts": parts})
+        assert any(problem in text for text in evaluation_problems(broken, [MACRO_F1]))

@@ -7,7 +7,7 @@ import pytest
 from quantbench.analysis.compare import summarize
 from quantbench.analysis.recommend import recommend, samples_to_settle
 from quantbench.core.errors import UsageError
-from quantbench.core.stats import tango_interval
+from quantbench.core.stats import family_confidence, tango_interval
 from quantbench.core.summary import MetricSummary, Ratio, SweepSummary
 from synthetic import QUESTION_ANSWERING, sweep, with_few_rounds, with_invalid_session
 
@@ -107,6 +107,7 @@ def test_as_many_samples_as_it_says_do_settle_it() -> None:
         drop=0.4,
         low=low,
         high=high,
+        family_high=high,
         method="score",
         worse=6,
         better=4,
@@ -118,3 +119,25 @@ def test_as_many_samples_as_it_says_do_settle_it() -> None:
     scale = needed / 500
     assert 100 * tango_interval(needed, 6 * scale, 4 * scale)[1] == pytest.approx(0.9, abs=0.01)
     assert samples_to_settle(metric, 0.4) is None
+
+
+def test_the_more_models_are_compared_the_higher_the_bar_is(summary: SweepSummary) -> None:
+    """Of three distinct files: a level of 96.7 % for each, at which all three hold together."""
+    row = summary.rows[2]
+    assert row.arm is not None
+    metric = row.arm.metrics[0]
+    assert metric.num_compared == 3
+    assert metric.high is not None
+    assert metric.family_high is not None
+    assert metric.family_high > metric.high
+    between = (metric.high + metric.family_high) / 2
+    assert recommend(summary, max_drop_points=between).row is None
+    assert recommend(summary, max_drop_points=metric.family_high).row == 3
+    why = recommend(summary, max_drop_points=metric.family_high).why
+    assert "its 96.7 % interval, of which all 3 hold together at 95 %, is 0.77" in why
+
+
+def test_two_models_need_no_correction() -> None:
+    """Two upper ends of 95 % intervals are wrong in 2 x 2.5 %."""
+    assert [family_confidence(count) for count in (1, 2)] == [0.95, 0.95]
+    assert family_confidence(5) == pytest.approx(0.98)

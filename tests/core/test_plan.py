@@ -151,6 +151,15 @@ def test_a_calibration_split_without_calibration_is_inert() -> None:
     assert [note.parameter for note in made.inert] == ["dataset.calibration_split"]
 
 
+def test_allowing_shared_samples_without_calibration_is_inert() -> None:
+    dataset = config().dataset.model_dump(mode="json") | {
+        "calibration_split": None,
+        "allow_shared_samples": True,
+    }
+    made = plan(quantization_approach="dynamic", dataset=dataset, benchmarked={})
+    assert [note.parameter for note in made.inert] == ["dataset.allow_shared_samples"]
+
+
 def test_sampling_is_inert_where_nothing_is_drawn() -> None:
     made = plan(quantization_approach="dynamic", sampling="head", benchmarked={})
     assert "sampling" in [note.parameter for note in made.inert]

@@ -77,8 +77,8 @@ def test_mcnemar_is_the_exact_binomial_test() -> None:
 def test_bootstrap_is_the_same_every_time_and_near_the_normal_interval() -> None:
     rng = random.Random(3)
     differences = [rng.gauss(0.1, 1.0) for _ in range(400)]
-    low, high = stats.bootstrap_interval(differences, seed=5)
-    assert (low, high) == stats.bootstrap_interval(differences, seed=5)
+    ((low, high),) = stats.bootstrap_intervals(differences, seed=5)
+    assert ((low, high),) == stats.bootstrap_intervals(differences, seed=5)
     half = 1.96 * float(np.std(differences)) / 20
     mean = sum(differences) / 400
     assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.02)
@@ -89,8 +89,8 @@ def test_clusters_of_copies_widen_the_bootstrap_as_if_there_were_fewer_samples()
     contexts = [rng.gauss(0, 1) for _ in range(60)]
     differences = [value for value in contexts for _ in range(9)]
     clusters = [index for index in range(60) for _ in range(9)]
-    low, high = stats.bootstrap_interval(differences, clusters)
-    plain_low, plain_high = stats.bootstrap_interval(differences)
+    ((low, high),) = stats.bootstrap_intervals(differences, clusters)
+    ((plain_low, plain_high),) = stats.bootstrap_intervals(differences)
     assert (high - low) / (plain_high - plain_low) == pytest.approx(3.0, rel=0.15)
     assert stats.design_effect(differences, clusters) == pytest.approx(9.0, rel=0.1)
 

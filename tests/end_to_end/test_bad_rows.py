@@ -94,7 +94,7 @@ def config_of(files: dict[str, str], **changes: Any) -> SweepConfig:
         "ref_keys": ["answers"],
     }
     if "train" in files:
-        dataset["calibration_split"] = "train"
+        dataset |= {"calibration_split": "train", "allow_shared_samples": True}
     return SweepConfig.model_validate(
         {
             "task": "question-answering",
@@ -126,6 +126,23 @@ def test_so_may_rows_that_are_not_calibrated_on(folder: Path) -> None:
     )
     assert 0 not in calibration_rows(config, ROWS, 5)
     assert prepare(config).subject.calibration_num_rows == ROWS
+
+
+def test_samples_that_are_calibrated_on_and_evaluated_are_refused_unless_allowed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = [GOOD | {"question": f"Who is number {n}?"} for n in range(5)] + [GOOD | {"id": 7}]
+    files = {"validation": "rows.jsonl", "train": write(folder / "shared.jsonl", train)}
+    config = config_of(
+        files, quantization_approach="static", calibration={"num_calibration_samples": 6}
+    )
+    plain = config.model_dump(mode="json", exclude_unset=True)
+    never = plain | {"dataset": plain["dataset"] | {"allow_shared_samples": False}}
+    rows = with_row(0, question="Who was it?")
+    said = refused(folder, capsys, rows, **never)
+    assert "29 of the 30 samples that are evaluated are calibrated on too" in said
+    assert "row 1 of validation, which is row 5 of train" in said
+    assert prepare(config).subject.num_shared_samples == 29
 
 
 SAMPLES = "calibration.num_calibration_samples"

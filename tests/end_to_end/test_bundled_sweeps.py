@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from quantbench import cli, registry, run_dir
+from quantbench.analysis import flips
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
 
@@ -295,3 +296,53 @@ def test_the_worst_row_is_explained_and_so_is_any_other(
     written = capsys.readouterr().out
     assert "Left in floats" in written
     assert "Error by block" in written
+
+
+def test_errors_lists_the_samples_of_the_dataset_that_a_row_answers_differently(
+    questions: SweepResult,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With so few samples there may be none: two are made up."""
+    found = questions.arm(ORIGINAL_ID).evaluation
+    assert isinstance(found, Evaluation)
+    made = tuple(
+        flips.Flip(
+            sample_id=sample_id,
+            change=-1.0,
+            original=answer,
+            optimized=answer,
+            original_scores={"exact_match": 1.0, "f1": 1.0},
+            optimized_scores={"exact_match": 0.0, "f1": 0.5},
+        )
+        for sample_id, answer in list(zip(found.sample_ids, found.predictions, strict=True))[:2]
+    )
+
+    def two(result: SweepResult, row: Any, metrics: Any) -> flips.Flips:
+        real = find(result, row, metrics)
+        return real.model_copy(update={"flips": made})
+
+    find = flips.find_flips
+    monkeypatch.setattr(flips, "find_flips", two)
+    assert cli.main(["errors", str(folder / "questions"), "--row", "8", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    first = said["samples"][0]
+    assert first["sample_id"] == found.sample_ids[0]
+    assert first["original_answer"] in first["sample.context"]
+    assert first["sample.answers"]["text"]
+    assert (folder / "questions" / "errors" / "row-8.parquet").exists()
+    assert cli.main(["errors", str(folder / "questions"), "--row", "8", "--limit", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "2 got worse and 0 better" in printed
+    assert "1 more: --limit" in printed
+
+
+def test_errors_with_a_bad_limit_or_row_says_so(
+    questions: SweepResult, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert questions.plan is not None
+    run = str(folder / "questions")
+    assert cli.main(["errors", run, "--row", "8", "--limit", "0"]) == 2
+    assert cli.main(["errors", run, "--row", "99"]) == 2
+    assert "--limit must be at least 1" in capsys.readouterr().err

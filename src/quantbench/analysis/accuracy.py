@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from quantbench.core import stats
 from quantbench.core.errors import QuantbenchError
+from quantbench.core.metric_values import drop_intervals
 from quantbench.core.results import Evaluation
-from quantbench.core.specs import MetricSpec
+from quantbench.core.specs import NUM_PARTS, MetricForm, MetricSpec
 from quantbench.core.summary import MetricSummary
+
+Parts = tuple[float, ...]
+Intervals = tuple[tuple[float, float], ...]
 
 # Per-sample scores lie between 0 and 1, whatever unit the metric itself is given in.
 POINTS = 100.0
 
 
 def compare_metric(
-    original: Evaluation, optimized: Evaluation, metric: MetricSpec, seed: int = 0
+    original: Evaluation,
+    optimized: Evaluation,
+    metric: MetricSpec,
+    seed: int = 0,
+    num_compared: int = 1,
 ) -> MetricSummary:
     """The drop of one metric with its paired 95 % interval.
 
-    Right/wrong metrics get Tango's score interval, others a smoothed paired bootstrap; both heed
-    the clusters of the evaluation. Where no sample's score differs, the score interval with zero
-    flips bounds what was not seen.
+    `num_compared` is how many models are compared with this original: the more there are, the
+    higher is the upper end that a claim about any of them has to stay below (`family_high`).
+
+    Right/wrong metrics get Tango's score interval, others a smoothed paired bootstrap, of the
+    metric itself where it is no mean; all heed the clusters of the evaluation. Where no sample
+    differs, the score interval with zero flips bounds what was not seen.
 
     Raises:
         QuantbenchError: the evaluations are not of the same samples, or a per-sample score is
@@ -34,7 +46,8 @@ def compare_metric(
         )
     before = original.per_sample[metric.name]
     after = optimized.per_sample[metric.name]
-    if not all(0.0 <= score <= 1.0 for score in (*before, *after)):
+    is_mean = metric.form == "mean"
+    if is_mean and not all(0.0 <= score <= 1.0 for score in (*before, *after)):
         raise QuantbenchError(
             f"per-sample scores of {metric.name} must lie between 0 and 1",
             hint="Let the task's `score` return fractions per sample; MetricSpec.scale is for the "
@@ -45,11 +58,18 @@ def compare_metric(
     better = sum(difference < 0 for difference in differences)
     count = len(differences)
     effect = stats.design_effect(differences, original.clusters)
-    by_score = metric.binary or worse + better == 0
+    old_parts, new_parts = (item.parts.get(metric.name, ()) for item in (original, optimized))
+    by_score = metric.binary or (worse + better == 0 and old_parts == new_parts)
+    levels = (0.95, stats.family_confidence(num_compared))
     if by_score:
-        low, high = stats.tango_interval(count / effect, worse / effect, better / effect)
+        counts = (count / effect, worse / effect, better / effect)
+        intervals = tuple(stats.tango_interval(*counts, level) for level in levels)
+    elif is_mean:
+        intervals = _smoothed_bootstrap(differences, original.clusters, seed, levels)
     else:
-        low, high = _smoothed_bootstrap(differences, original.clusters, seed)
+        parts = (old_parts, new_parts)
+        intervals = _bootstrap_of_parts(metric.form, *parts, original.clusters, seed, levels)
+    (low, high), (_, family_high) = intervals
     value, new_value = original.metrics[metric.name], optimized.metrics[metric.name]
     return MetricSummary(
         name=metric.name,
@@ -59,6 +79,8 @@ def compare_metric(
         drop=(value - new_value) * metric.scale,
         low=low * POINTS,
         high=high * POINTS,
+        family_high=family_high * POINTS,
+        num_compared=num_compared,
         method="score" if by_score else "bootstrap",
         worse=worse,
         better=better,
@@ -69,8 +91,11 @@ def compare_metric(
 
 
 def _smoothed_bootstrap(
-    differences: Sequence[float], clusters: Sequence[str] | None, seed: int
-) -> tuple[float, float]:
+    differences: Sequence[float],
+    clusters: Sequence[str] | None,
+    seed: int,
+    levels: Sequence[float],
+) -> Intervals:
     """A paired bootstrap with one sample added that got fully worse and one fully better.
 
     A plain bootstrap knows nothing of changes that were not seen, and is too narrow when few
@@ -78,14 +103,60 @@ def _smoothed_bootstrap(
     the counts of a right/wrong metric in the same way (Statistics in Medicine 24 (2005), 729-740).
     """
     groups = None if clusters is None else [*map(repr, clusters), "worse", "better"]
-    return stats.bootstrap_interval([*differences, 1.0, -1.0], groups, seed=seed)
+    return stats.bootstrap_intervals(
+        [*differences, 1.0, -1.0], groups, seed=seed, confidences=levels
+    )
+
+
+def _bootstrap_of_parts(
+    form: MetricForm,
+    before: Sequence[Parts],
+    after: Sequence[Parts],
+    clusters: Sequence[str] | None,
+    seed: int,
+    levels: Sequence[float],
+) -> Intervals:
+    """A paired bootstrap of a metric that is no mean, with two samples added as above.
+
+    Not to correlations: their samples are no right or wrong ones, and nearly all of them differ.
+    """
+    added = _right_and_wrong(form, before)
+    groups = [str(place) for place in range(len(before))] if clusters is None else clusters
+    if added is None:
+        return drop_intervals(form, before, after, groups, seed=seed, confidences=levels)
+    right, wrong = added
+    return drop_intervals(
+        form,
+        [*before, right, wrong],
+        [*after, wrong, right],
+        [*map(repr, groups), "worse", "better"],
+        seed=seed,
+        confidences=levels,
+    )
+
+
+def _right_and_wrong(form: MetricForm, parts: Sequence[Parts]) -> tuple[Parts, Parts] | None:
+    """The parts of a sample of ordinary size that is fully right, and of one that is wrong."""
+    if form in ("ratio", "f1"):
+        size = fmean(each[-1] for each in parts)
+        return ((size,) * NUM_PARTS[form], (0.0, *(size,) * (NUM_PARTS[form] - 1)))
+    if form in ("macro_f1", "matthews"):
+        classes = sorted({value for each in parts for value in each})
+        return (classes[0], classes[0]), (classes[0], classes[-1])
+    return None
 
 
 def compare_metrics(
-    original: Evaluation, optimized: Evaluation, metrics: Sequence[MetricSpec], seed: int = 0
+    original: Evaluation,
+    optimized: Evaluation,
+    metrics: Sequence[MetricSpec],
+    seed: int = 0,
+    num_compared: int = 1,
 ) -> tuple[MetricSummary, ...]:
     """`compare_metric` for each of the metrics."""
-    return tuple(compare_metric(original, optimized, metric, seed) for metric in metrics)
+    return tuple(
+        compare_metric(original, optimized, metric, seed, num_compared) for metric in metrics
+    )
 
 
 def agreement(original: Evaluation, optimized: Evaluation) -> float:

@@ -53,9 +53,10 @@ def summarize(result: SweepResult, task: TaskSpec) -> SweepSummary:
     if result.plan is None:
         raise QuantbenchError("these results hold neither a plan nor published rows")
     plan = result.plan
-    names = result.config.metrics or tuple(metric.name for metric in task.metrics)
-    check_consistent(result, plan, names)
+    has = tuple(metric.name for metric in task.metrics_with(result.config.task_args))
+    names = result.config.metrics or has
     metrics = [task.metric(name) for name in names]
+    check_consistent(result, plan, metrics)
     arms = {found.arm.id: found for found in result.arms}
     facts = Facts(result, plan, metrics, arms)
     loads = _loads(facts)
@@ -181,7 +182,13 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
     return ArmSummary(
         id=facts.resolve(arm_id),
         metrics=(
-            accuracy.compare_metrics(original, optimized, facts.metrics, facts.config.seed)
+            accuracy.compare_metrics(
+                original,
+                optimized,
+                facts.metrics,
+                facts.config.seed,
+                facts.num_compared if reference_id not in (None, arm_id) else 1,
+            )
             if original and optimized
             else ()
         ),

@@ -11,19 +11,20 @@ from quantbench.core.errors import QuantbenchError
 from quantbench.core.plan import ORIGINAL_ID, Plan
 from quantbench.core.printable import shortened
 from quantbench.core.results import ArmResult, Evaluation, SweepResult, Timing
+from quantbench.core.specs import NUM_PARTS, MetricSpec
 
 # No clock of a forward pass reads more (a century), and no metric is larger.
 _LONGEST_NS = 10**18
 _LARGEST_METRIC = 1e15
 
 
-def check_consistent(result: SweepResult, plan: Plan, metrics: Sequence[str]) -> None:
+def check_consistent(result: SweepResult, plan: Plan, metrics: Sequence[MetricSpec]) -> None:
     """Refuse results that contradict themselves or their plan.
 
     Args:
         result: of a measured sweep, finished or not.
         plan: its plan.
-        metrics: the names of those that are reported.
+        metrics: those that are reported.
 
     Raises:
         QuantbenchError: the message names the first contradiction, and the file that it is in.
@@ -36,7 +37,7 @@ def check_consistent(result: SweepResult, plan: Plan, metrics: Sequence[str]) ->
         )
 
 
-def _problems(result: SweepResult, plan: Plan, metrics: Sequence[str]) -> Iterator[str]:
+def _problems(result: SweepResult, plan: Plan, metrics: Sequence[MetricSpec]) -> Iterator[str]:
     for problem in _in_plan(plan):
         yield f"plan.json: {problem}"
     planned = {arm.id: arm for arm in plan.arms}
@@ -74,7 +75,7 @@ def _in_plan(plan: Plan) -> Iterator[str]:
 
 
 def _in_arm(
-    item: ArmResult, found: dict[str, ArmResult], plan: Plan, metrics: Sequence[str]
+    item: ArmResult, found: dict[str, ArmResult], plan: Plan, metrics: Sequence[MetricSpec]
 ) -> Iterator[str]:
     if item.same_as is not None:
         other = found.get(item.same_as)
@@ -84,7 +85,7 @@ def _in_arm(
         elif other.same_as is not None:
             yield f"same_as names {shortened(item.same_as)!r}, which was not measured itself"
     if isinstance(item.evaluation, Evaluation):
-        for problem in _in_evaluation(item.evaluation, metrics):
+        for problem in evaluation_problems(item.evaluation, metrics):
             yield f"evaluation: {problem}"
     seen: set[tuple[str, str]] = set()
     for timing in item.timings:
@@ -98,7 +99,8 @@ def _in_arm(
                 yield f"timings: {timing.cell.id}: {problem}"
 
 
-def _in_evaluation(evaluation: Evaluation, metrics: Sequence[str]) -> Iterator[str]:
+def evaluation_problems(evaluation: Evaluation, metrics: Sequence[MetricSpec]) -> Iterator[str]:
+    """What in an evaluation cannot be: lists of other lengths than the number of samples."""
     count = evaluation.num_samples
     if count < 1:
         yield f"num_samples is {count}"
@@ -106,12 +108,22 @@ def _in_evaluation(evaluation: Evaluation, metrics: Sequence[str]) -> Iterator[s
         "sample_ids": evaluation.sample_ids,
         "predictions": evaluation.predictions,
         "clusters": evaluation.clusters,
-        **{f"per_sample.{name}": evaluation.per_sample.get(name, ()) for name in metrics},
+        **{f"per_sample.{m.name}": evaluation.per_sample.get(m.name, ()) for m in metrics},
+        **{
+            f"parts.{metric.name}": evaluation.parts.get(metric.name, ())
+            for metric in metrics
+            if metric.form != "mean"
+        },
     }
     for name, values in lists.items():
         if values is not None and len(values) != count:
             yield f"{name} has {len(values)} entries, but num_samples is {count}"
-    for name in metrics:
+    for metric in metrics:
+        parts = evaluation.parts.get(metric.name, ())
+        wanted = NUM_PARTS[metric.form]
+        if any(len(each) != wanted for each in parts):
+            yield f"parts.{metric.name} has samples of another number of parts than {wanted}"
+    for name in (metric.name for metric in metrics):
         if name not in evaluation.metrics:
             yield f"metrics has no {name}"
         elif abs(evaluation.metrics[name]) > _LARGEST_METRIC:

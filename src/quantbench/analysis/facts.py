@@ -39,6 +39,14 @@ class Facts:
         """What speed-ups are over: PyTorch eager, or the ONNX file that was given as the model."""
         return PYTORCH_EAGER if self.plan.arm(ORIGINAL_ID).variant is None else GIVEN_FILE
 
+    @property
+    def num_compared(self) -> int:
+        """How many distinct quantized models were evaluated beside the original, at least 1."""
+        rows = (row.arm_id for row in self.plan.rows if row.arm_id and self.evaluation(row.arm_id))
+        of_rows = set(map(self.resolve, rows))
+        floats = {self.resolve(row.reference_id) for row in self.plan.rows if row.reference_id}
+        return max(1, len(of_rows - floats - {ORIGINAL_ID}))
+
     def own(self, arm_id: str) -> ArmResult | None:
         """The result of exactly that arm; None if it was never run."""
         return self._arms.get(arm_id)

@@ -100,7 +100,9 @@ def recommend(summary: SweepSummary, *, max_drop_points: float | None = None) ->
     candidates = [_Candidate("original", 1.0, 0.0, 0.0), *_references(summary), *_rows(summary)]
     shown = [item for item in candidates if _within(item, margin)]
     best = max(shown, key=lambda item: item.speedup)
-    zero_flips = stats.tango_interval(baseline.num_samples, 0, 0)[1] * 100
+    compared = max((item.metric.num_compared for item in candidates if item.metric), default=1)
+    level = stats.family_confidence(compared)
+    zero_flips = stats.tango_interval(baseline.num_samples, 0, 0, level)[1] * 100
     unsettled = sorted(
         (
             _unsettled(item, margin)
@@ -121,7 +123,7 @@ def recommend(summary: SweepSummary, *, max_drop_points: float | None = None) ->
         reference_id=best.reference_id,
         margin_points=margin,
         zero_flips_high=zero_flips,
-        sample_size=_sample_size(baseline.num_samples, zero_flips, margin),
+        sample_size=_sample_size(baseline.num_samples, zero_flips, margin, level),
         unsettled=tuple(unsettled),
     )
 
@@ -132,18 +134,20 @@ def samples_to_settle(metric: MetricSummary, margin: float) -> int | None:
     Flips are taken to stay as frequent as they were. None where the drop is not below the margin,
     or more than ten million samples would be needed.
     """
-    if metric.num_samples is None or metric.high is None or metric.drop >= margin:
+    if metric.num_samples is None or metric.family_high is None or metric.drop >= margin:
         return None
     if metric.method == "bootstrap":
-        shrink = (metric.high - metric.drop) / (margin - metric.drop)
+        shrink = (metric.family_high - metric.drop) / (margin - metric.drop)
         needed = round(metric.num_samples * max(1.0, shrink) ** 2)
         return needed if needed <= _MAX_SAMPLES else None
     count = metric.effective_samples or metric.num_samples
     worse = (metric.worse or 0) * count / metric.num_samples
     better = (metric.better or 0) * count / metric.num_samples
+    level = stats.family_confidence(metric.num_compared)
 
     def high(factor: float) -> float:
-        return stats.tango_interval(count * factor, worse * factor, better * factor)[1] * 100
+        counts = (count * factor, worse * factor, better * factor)
+        return stats.tango_interval(*counts, level)[1] * 100
 
     few, many = 1.0, 2.0
     while high(many) > margin:
@@ -167,7 +171,7 @@ def _rows(summary: SweepSummary) -> list[_Candidate]:
                     "row",
                     speedup,
                     metric.drop,
-                    metric.high,
+                    metric.family_high,
                     row=row.number,
                     metric=metric,
                     arm=row.arm,
@@ -251,7 +255,7 @@ def _why(
     if best.choice == "row":
         return (
             f"it is the fastest configuration whose drop in {name} is shown to be at most "
-            f"{allowed} (the upper end of its 95 % interval is {best.high:.2f})"
+            f"{allowed} (the upper end of {_interval(best)} is {best.high:.2f})"
         )
     kept = "the original"
     if best.reference_id is not None:
@@ -263,13 +267,23 @@ def _why(
     return f"no quantized configuration's drop in {name} is shown to be at most {allowed}"
 
 
-def _sample_size(count: int, zero_flips: float, margin: float) -> str:
+def _interval(best: _Candidate) -> str:
+    """Whose upper end a choice goes by, in words."""
+    count = 1 if best.metric is None else best.metric.num_compared
+    level = stats.family_confidence(count)
+    if level == 0.95:
+        return "its 95 % interval"
+    percent = f"{100 * level:.1f}".removesuffix(".0")
+    return f"its {percent} % interval, of which all {count} hold together at 95 %,"
+
+
+def _sample_size(count: int, zero_flips: float, margin: float, level: float) -> str:
     text = (
         f"With {count:,} samples, zero flips would show a drop of at most {zero_flips:.2f} points"
     )
     if zero_flips <= margin:
         return f"{text}: enough for a margin of {margin:.2f}."
-    factor = stats.tango_interval(1, 0, 0)[1]
+    factor = stats.tango_interval(1, 0, 0, level)[1]
     # z^2 / (n + z^2) = margin, solved for n.
     z_squared = factor / (1 - factor)
     needed = round(z_squared * (100 / margin - 1)) if margin > 0 else None

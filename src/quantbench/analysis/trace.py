@@ -81,7 +81,8 @@ def _known(result: SweepResult, task: TaskSpec) -> Known:
     if result.plan is None or result.subject is None or result.environment is None:
         raise QuantbenchError("these results were published without what they were made from")
     arms = {found.arm.id: found for found in result.arms}
-    facts = Facts(result, result.plan, task.metrics, arms)
+    metrics = task.metrics_with(result.config.task_args)
+    facts = Facts(result, result.plan, metrics, arms)
     return Known(result, result.plan, result.subject, result.environment, facts)
 
 
@@ -144,6 +145,7 @@ def _evaluation(known: Known, arm_id: str, metric: MetricSpec) -> Made:
             "seed": config.seed,
             "metric": f"{metric.name} of {config.task}",
             "per_sample": "right or wrong" if metric.binary else "graded",
+            "form": metric.form,
             "points": f"value x {metric.scale:g}",
             "task_args": dict(config.task_args),
         }

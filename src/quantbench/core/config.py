@@ -75,6 +75,13 @@ class DatasetConfig(Frozen):
         None,
         description="Column whose equal values are not independent (one context, one patient).",
     )
+    allow_shared_samples: bool = Field(
+        False,
+        description=(
+            "Static. Allow samples that are calibrated on to be evaluated too. They are compared "
+            "by what they hold; the card says how many there are."
+        ),
+    )
 
 
 class FrameworkArgs(Frozen):

@@ -55,9 +55,11 @@ def name_problems(data: Json, catalog: Catalog) -> list[Problem]:
     if task is None:
         return problems
     task_args = data.get("task_args", {})
-    if isinstance(task_args, dict):
-        problems += shape_problems(task_args, task.args, "task_args")
-    names = [metric.name for metric in task.metrics]
+    found = shape_problems(task_args, task.args, "task_args") if isinstance(task_args, dict) else []
+    problems += found
+    # With arguments that are not valid nobody knows which metrics apply.
+    has = task.metrics if found or not isinstance(task_args, dict) else task.metrics_with(task_args)
+    names = [metric.name for metric in has]
     metrics = data.get("metrics")
     if isinstance(metrics, list):
         for n, metric in enumerate(metrics):

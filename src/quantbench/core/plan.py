@@ -348,6 +348,9 @@ def _inert_for_all(config: SweepConfig, task: TaskSpec) -> list[Inert]:
     split = config.dataset.calibration_split
     if split is not None and not is_calibrated:
         inert.append(Inert(parameter="dataset.calibration_split", value=split, reason=nothing))
+    if config.dataset.allow_shared_samples and not is_calibrated:
+        name = "dataset.allow_shared_samples"
+        inert.append(Inert(parameter=name, value="True", reason=nothing))
     if "sampling" in given and config.max_eval_samples is None and not is_calibrated:
         reason = "all samples are evaluated and none are calibrated on"
         inert.append(Inert(parameter="sampling", value=config.sampling, reason=reason))

@@ -110,8 +110,9 @@ class Evaluation(Frozen):
     """Accuracy with everything that it was computed from, one entry per sample, in one order.
 
     `metrics` are as the official script gives them; `per_sample[metric][i]` is the score of
-    sample i; `predictions[i]` what the model answered; `clusters[i]` names what sample i shares
-    with others (its context), None where samples are independent.
+    sample i; `parts[metric][i]` what it contributes to a metric that is no mean of such scores
+    (`core.metric_values`); `predictions[i]` what the model answered; `clusters[i]` names what
+    sample i shares with others (its context), None where samples are independent.
     """
 
     outcome: Literal["completed"] = "completed"
@@ -121,6 +122,7 @@ class Evaluation(Frozen):
     clusters: tuple[str, ...] | None
     predictions: tuple[Prediction, ...]
     per_sample: dict[str, tuple[float, ...]]
+    parts: dict[str, tuple[tuple[float, ...], ...]] = Field(default_factory=dict)
     seconds: float
 
 
@@ -285,6 +287,8 @@ class Subject(Frozen):
     """The model and the data, pinned: digests and counts of what was really used.
 
     `model_id` and `dataset_id` are the names on the hub today, None for what is not from there.
+    `num_shared_samples` counts the evaluated samples that are calibrated on too, by what they hold;
+    None where nothing is calibrated.
     `notes` are sentences that a reader of the results should see.
     """
 
@@ -304,6 +308,7 @@ class Subject(Frozen):
     num_eval_samples: int
     calibration_fingerprint: str | None
     calibration_num_rows: int | None
+    num_shared_samples: int | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import JsonValue
 
 from quantbench.core.frozen import Frozen
+
+# How a metric follows from what each sample contributes (`core.metric_values`). mean: (score).
+# ratio: (part, whole), as precision and recall. f1: (found and right, found, right). macro_f1 and
+# matthews: (class of the reference, class of the prediction). pearson and spearman: (reference,
+# prediction).
+MetricForm = Literal["mean", "ratio", "f1", "macro_f1", "matthews", "pearson", "spearman"]
+
+# How many numbers a sample contributes.
+NUM_PARTS: Mapping[MetricForm, int] = {
+    "mean": 1,
+    "ratio": 2,
+    "f1": 3,
+    "macro_f1": 2,
+    "matthews": 2,
+    "pearson": 2,
+    "spearman": 2,
+}
 
 
 class NoArgs(Frozen):
     """For a task or backend that takes no arguments."""
+
+
+def _always(_: Any) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -17,12 +41,16 @@ class MetricSpec:
     """A metric of a task.
 
     `scale` turns a stored value into points (0-100): SQuAD's script gives points already (1.0),
-    an accuracy is a fraction (100.0). `binary` says that each sample is right or wrong.
+    an accuracy is a fraction (100.0). `binary` says that each sample is right or wrong. `form` is
+    how the metric follows from the samples: where it is no mean, the task gives the parts of each.
+    `applies` says whether the task has the metric with those task_args.
     """
 
     name: str
     scale: float
     binary: bool
+    form: MetricForm = "mean"
+    applies: Callable[[Any], bool] = _always
 
 
 @dataclass(frozen=True)
@@ -43,6 +71,11 @@ class TaskSpec:
     architecture_suffix: str
     output_names: tuple[str, ...]
     args: type[Frozen] = NoArgs
+
+    def metrics_with(self, task_args: Mapping[str, JsonValue]) -> tuple[MetricSpec, ...]:
+        """The metrics that the task has with those arguments, the primary one first."""
+        args = self.args.model_validate(dict(task_args))
+        return tuple(metric for metric in self.metrics if metric.applies(args))
 
     def metric(self, name: str) -> MetricSpec:
         """The metric of that name; KeyError if the task has none."""

@@ -42,7 +42,9 @@ class MetricSummary(Frozen):
     """One metric of one arm against the original.
 
     `original` and `optimized` are as the official script gives them. `drop` is original minus
-    optimized in points (positive is worse), `low` and `high` its 95 % interval. `worse` and
+    optimized in points (positive is worse), `low` and `high` its 95 % interval; `family_high` is
+    the upper end at the level at which those of all `num_compared` models hold together at 95 %,
+    so that one of them may be chosen by it. `worse` and
     `better` count the samples whose score fell and rose: the flips, for right/wrong metrics,
     for which `mcnemar_p` is the exact p. `effective_samples` is `num_samples` over the design
     effect of the clusters.
@@ -55,6 +57,8 @@ class MetricSummary(Frozen):
     drop: float
     low: float | None = None
     high: float | None = None
+    family_high: float | None = None
+    num_compared: int = 1
     method: Literal["score", "bootstrap"] | None = None
     worse: int | None = None
     better: int | None = None

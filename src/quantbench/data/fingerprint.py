@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.frozen import canonical_json
@@ -28,25 +28,37 @@ def fingerprint(rows: Dataset, columns: Sequence[str]) -> str:
     Returns:
         64 hex digits.
     """
-    from datasets import ClassLabel, Image
-    from datasets.table import embed_table_storage
+    from datasets import ClassLabel
 
     names = sorted(set(columns))
-    used = rows.select_columns(names)
-    images = {name for name in names if isinstance(used.features[name], Image)}
     classes = {
-        name: list(used.features[name].names)
+        name: list(rows.features[name].names)
         for name in names
-        if isinstance(used.features[name], ClassLabel)
+        if isinstance(rows.features[name], ClassLabel)
     }
     digest = hashlib.sha256(canonical_json({"columns": names, "classes": classes}).encode())
+    for values in plain_rows(rows, names):
+        digest.update(canonical_json(values).encode("utf-8", "surrogatepass"))
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def plain_rows(rows: Dataset, columns: Sequence[str]) -> Iterator[list[Any]]:
+    """The values of some columns, row by row, as JSON can hold them; nothing is decoded.
+
+    Args:
+        rows: a split, or part of it.
+        columns: in the order that they are wanted in.
+    """
+    from datasets import Image
+    from datasets.table import embed_table_storage
+
+    used = rows.select_columns(list(columns))
+    images = {name for name in columns if isinstance(used.features[name], Image)}
     for batch in used.with_format("arrow").iter(batch_size=BATCH_ROWS):
         # Where a table holds paths of images only, this reads the files in.
         for row in embed_table_storage(batch).to_pylist():
-            values = [_plain(row[name], name in images) for name in names]
-            digest.update(canonical_json(values).encode("utf-8", "surrogatepass"))
-            digest.update(b"\n")
-    return digest.hexdigest()
+            yield [_plain(row[name], name in images) for name in columns]
 
 
 def _plain(value: Any, is_image: bool) -> Any:

@@ -95,8 +95,9 @@ def method(summary: SweepSummary) -> str:
         "for p95, 662 for p99. States are counted in the medians of blocks: two where at least a "
         "fifth of them is at least 10 % slower than the rest, with nothing in between. Ratios hold "
         "all the same, as they are of blocks that ran at the same time; milliseconds do not.",
-        "* The recommendation was chosen on the same samples that its drop is reported on; the "
-        "more rows are compared, the more its drop flatters.",
+        "* The recommendation is one of several, chosen on the samples that its drop is reported "
+        "on. So the upper end that it goes by is higher than that of its 95 % interval: at a level "
+        "at which those of all distinct files hold together at 95 % (Bonferroni).",
         f"* Version of the timing statistics: {code(summary.method_version)}.",
     ]
     return "\n".join(lines)

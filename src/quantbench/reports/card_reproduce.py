@@ -178,9 +178,20 @@ def _subject(found: Subject) -> list[str]:
     if found.calibration_fingerprint is not None and found.calibration_num_rows is not None:
         lines.append(
             f"* **Calibration data**: a split of {found.calibration_num_rows:,} samples, "
-            f"fingerprint {code(found.calibration_fingerprint)}"
+            f"fingerprint {code(found.calibration_fingerprint)}{_shared(found)}"
         )
     return [*lines, *(f"* **Note**: {sentence(text(note))}" for note in found.notes)]
+
+
+def _shared(found: Subject) -> str:
+    """How many samples are both calibrated on and evaluated, where that was looked for."""
+    match found.num_shared_samples:
+        case None:
+            return ""
+        case 0:
+            return "; none of what is calibrated on is evaluated (compared by content)"
+        case count:
+            return f"; **{count:,} of its samples are evaluated too** (compared by content)"
 
 
 def _today(name: str | None, given: str) -> str:

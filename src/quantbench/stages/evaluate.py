@@ -57,5 +57,6 @@ def evaluate(
         clusters=tuple(clusters) if cluster_key is not None else None,
         predictions=tuple(predictions),
         per_sample={name: scored.per_sample[name] for name in metrics},
+        parts={name: scored.parts[name] for name in metrics if name in scored.parts},
         seconds=time.perf_counter() - started,
     )

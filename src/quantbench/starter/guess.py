@@ -69,6 +69,7 @@ def guess_config(
     )
     evaluated = None if data is None else columns.find_eval_split(data.splits)
     calibrated = None if data is None else columns.find_calibration_split(data.splits, evaluated)
+    metrics = task.metrics_with({})
     revision = Entry("model_revision", model.revision, "the commit that was looked at")
     dataset = _without_data(task) if data is None else _dataset(task, model, data, evaluated)
     entries = [
@@ -77,7 +78,7 @@ def guess_config(
         *([revision] if model.revision is not None else []),
         dataset,
         *_task_args(task, limit),
-        Entry("metrics", [metric.name for metric in task.metrics], f"all metrics of {task.name}"),
+        Entry("metrics", [metric.name for metric in metrics], f"all metrics of {task.name}"),
         *_max_eval_samples(evaluated),
         *_timing(task, limit),
         _framework_args(model),

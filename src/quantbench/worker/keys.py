@@ -223,7 +223,7 @@ def evaluated_rows(config: SweepConfig, num_rows: int) -> tuple[int, ...]:
 def evaluated_metrics(config: SweepConfig) -> tuple[str, ...]:
     """The metrics to keep: those that were asked for, or all of the task's."""
     spec = registry.task(config.task).spec
-    return config.metrics or tuple(metric.name for metric in spec.metrics)
+    return config.metrics or tuple(item.name for item in spec.metrics_with(config.task_args))
 
 
 def smoothed_rows(unit: OptimizeUnit) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from quantbench.core.results import Subject
 from quantbench.core.threads import too_many_threads
 from quantbench.core.units import Prepared
 from quantbench.data.rows import Split
+from quantbench.data.shared_rows import shared_rows
 from quantbench.tasks.rows import check_one_type_per_column, check_references, naming_row
 from quantbench.worker.given_file import check_given_file
 from quantbench.worker.keys import calibration_rows, evaluated_rows
@@ -55,6 +56,7 @@ def prepare(config: SweepConfig) -> Prepared:
         notes=opened.task.notes,
     )
     _check_samples(config, opened)
+    subject = subject.model_copy(update={"num_shared_samples": _check_shared(config, opened)})
     splits = [opened.evaluated, *([] if calibrated is None else [calibrated])]
     of_splits = (note for split in splits for note in split.notes)
     crowded = too_many_threads(num_threads(config), cpu)
@@ -103,6 +105,36 @@ def _check_samples(config: SweepConfig, opened: Opened) -> None:
     if registry.task(config.task).spec.uses_input_length:
         for length in config.input_lengths:
             task.dummy_inputs(1, length, np.random.default_rng(0))
+
+
+def _check_shared(config: SweepConfig, opened: Opened) -> int | None:
+    """The number of evaluated samples that are calibrated on too; None without calibration.
+
+    Raises:
+        ConfigError: there are some, and the config does not allow it.
+    """
+    evaluated, calibrated = opened.evaluated, opened.calibrated
+    if calibrated is None:
+        return None
+    choices = (
+        calibration_rows(config, calibrated.num_rows, count)
+        for count in _calibration_counts(config)
+    )
+    used = sorted({index for choice in choices for index in choice})
+    columns = sorted(config.dataset.data_keys.values())
+    indices = evaluated_rows(config, evaluated.num_rows)
+    shared = shared_rows(evaluated.rows, indices, calibrated.rows, used, columns)
+    if shared and not config.dataset.allow_shared_samples:
+        first, same = shared[0]
+        message = (
+            f"{len(shared):,} of the {len(indices):,} samples that are evaluated are calibrated on "
+            f"too, so accuracy would flatter: the first is row {first} of "
+            f"{config.dataset.eval_split}, which is row {same} of "
+            f"{config.dataset.calibration_split}. Name another calibration_split, or set "
+            "dataset.allow_shared_samples: true"
+        )
+        raise ConfigError("config", [Problem("dataset.calibration_split", message)])
+    return len(shared)
 
 
 def _check_enough(num_rows: int, num_samples: int, config: SweepConfig) -> None:
