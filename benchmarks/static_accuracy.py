@@ -57,7 +57,7 @@ LEVEL = "framework_args.optimization_level"
 COMMON = {
     "batch_sizes": [1],
     "calibration": {"num_calibration_samples": 100},
-    "time_benchmark_args": {"duration": 1.0, "warmup_runs": 3},
+    "time_benchmark_args": {"duration": 4.0, "warmup_runs": 3},
 }
 QUICK = {"max_eval_samples": 40, "time_benchmark_args": {"duration": 0.2, "warmup_runs": 1}}
 # Per channel needs opset 13; at 17 LayerNormalization is one node and stays in floats.

@@ -59,6 +59,7 @@ def config(model: Path, tmp_path: Path) -> Iterator[SweepConfig]:
                 "path": "json",
                 "data_files": {"validation": str(data), "train": str(data)},
                 "calibration_split": "train",
+                "allow_shared_samples": True,
                 "data_keys": {"question": "question", "context": "context"},
                 "ref_keys": ("answers",),
             },
