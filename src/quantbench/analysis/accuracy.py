@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -23,9 +24,11 @@ def compare_metric(
 ) -> MetricSummary:
     """The drop of one metric with its paired 95 % interval.
 
-    Right/wrong metrics get Tango's score interval, others a smoothed paired bootstrap, of the
-    metric itself where it is no mean; all heed the clusters of the evaluation. Where no sample
-    differs, the score interval with zero flips bounds what was not seen.
+    Samples that a ratio does not count for either model (questions with an answer, where those
+    without are looked at) are left out. Right/wrong metrics get Tango's score interval, others a
+    smoothed paired bootstrap, of the metric itself where it is no mean; all heed the clusters of
+    the evaluation. Where no sample differs, the score interval with zero flips bounds what was not
+    seen.
 
     Raises:
         QuantbenchError: the evaluations are not of the same samples, or a per-sample score is
@@ -36,8 +39,17 @@ def compare_metric(
             "original and optimized were evaluated on different samples: they cannot be paired",
             hint="Evaluate both again with the same dataset, sampling and seed.",
         )
+    old_parts, new_parts = (item.parts.get(metric.name, ()) for item in (original, optimized))
+    clusters = original.clusters
     before = original.per_sample[metric.name]
     after = optimized.per_sample[metric.name]
+    if metric.form == "ratio":
+        counted = _counted(old_parts, new_parts)
+        before, after, old_parts, new_parts = (
+            tuple(itertools.compress(each, counted))
+            for each in (before, after, old_parts, new_parts)
+        )
+        clusters = None if clusters is None else tuple(itertools.compress(clusters, counted))
     is_mean = metric.form == "mean"
     if is_mean and not all(0.0 <= score <= 1.0 for score in (*before, *after)):
         raise QuantbenchError(
@@ -49,15 +61,14 @@ def compare_metric(
     worse = sum(difference > 0 for difference in differences)
     better = sum(difference < 0 for difference in differences)
     count = len(differences)
-    effect = stats.design_effect(differences, original.clusters)
-    old_parts, new_parts = (item.parts.get(metric.name, ()) for item in (original, optimized))
+    effect = stats.design_effect(differences, clusters)
     by_score = metric.binary or (worse + better == 0 and old_parts == new_parts)
     if by_score:
         low, high = stats.tango_interval(count / effect, worse / effect, better / effect)
     elif is_mean:
-        low, high = _smoothed_bootstrap(differences, original.clusters, seed)
+        low, high = _smoothed_bootstrap(differences, clusters, seed)
     else:
-        low, high = _bootstrap_of_parts(metric.form, old_parts, new_parts, original.clusters, seed)
+        low, high = _bootstrap_of_parts(metric.form, old_parts, new_parts, clusters, seed)
     value, new_value = original.metrics[metric.name], optimized.metrics[metric.name]
     return MetricSummary(
         name=metric.name,
@@ -128,8 +139,21 @@ def _right_and_wrong(form: MetricForm, parts: Sequence[Parts]) -> tuple[Parts, P
 def compare_metrics(
     original: Evaluation, optimized: Evaluation, metrics: Sequence[MetricSpec], seed: int = 0
 ) -> tuple[MetricSummary, ...]:
-    """`compare_metric` for each of the metrics."""
-    return tuple(compare_metric(original, optimized, metric, seed) for metric in metrics)
+    """`compare_metric` for each of the metrics.
+
+    A ratio that no sample counts in for either model has no value, and is left out.
+    """
+    return tuple(
+        compare_metric(original, optimized, metric, seed)
+        for metric in metrics
+        if metric.form != "ratio"
+        or any(_counted(*(item.parts.get(metric.name, ()) for item in (original, optimized))))
+    )
+
+
+def _counted(before: Sequence[Parts], after: Sequence[Parts]) -> list[bool]:
+    """Per sample, whether it contributes to a ratio of either model."""
+    return [any(old) or any(new) for old, new in zip(before, after, strict=True)]
 
 
 def agreement(original: Evaluation, optimized: Evaluation) -> float:
