@@ -45,9 +45,9 @@ def compare_metric(
     after = optimized.per_sample[metric.name]
     if metric.form == "ratio":
         counted = _counted(old_parts, new_parts)
-        before, after, old_parts, new_parts = (
-            tuple(itertools.compress(each, counted))
-            for each in (before, after, old_parts, new_parts)
+        before, after = (tuple(itertools.compress(each, counted)) for each in (before, after))
+        old_parts, new_parts = (
+            tuple(itertools.compress(each, counted)) for each in (old_parts, new_parts)
         )
         clusters = None if clusters is None else tuple(itertools.compress(clusters, counted))
     is_mean = metric.form == "mean"
