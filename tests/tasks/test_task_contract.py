@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from quantbench.core.errors import UsageError
+from quantbench.core.metric_values import metric_value
 from quantbench.protocols import Task, TaskRun
 from quantbench.tasks.image_classification import TASK as IMAGES
 from quantbench.tasks.question_answering import TASK as QUESTIONS
@@ -57,6 +58,11 @@ QA_CASE = Case(
     ),
     outputs=span_logits,
 )
+QA_2_CASE = replace(
+    QA_CASE,
+    task_args={**QA_CASE.task_args, "version_2": True},
+    rows=(*QA_CASE.rows, {"q": "what is wide?", "c": "the river is long.", "answers": []}),
+)
 IMAGE_CASE = Case(
     task=IMAGES,
     model="classifier_dir",
@@ -70,9 +76,18 @@ IMAGE_CASE = Case(
     ),
     outputs=class_logits,
 )
+IMAGE_TOP_CASE = replace(IMAGE_CASE, task_args={"top_k": 2})
 
 
-@pytest.fixture(params=[QA_CASE, IMAGE_CASE], ids=lambda case: case.task.spec.name)
+CASES = {
+    "question-answering": QA_CASE,
+    "question-answering-2": QA_2_CASE,
+    "image-classification": IMAGE_CASE,
+    "image-classification-top-2": IMAGE_TOP_CASE,
+}
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
 def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
@@ -144,14 +159,20 @@ def test_predictions_and_references_are_json(case: Case, run: TaskRun) -> None:
 def test_scores_cover_every_metric_and_every_sample(case: Case, run: TaskRun) -> None:
     predictions = predict(case, run)
     scored = run.score(predictions, [run.reference(row) for row in case.rows])
-    names = {metric.name for metric in case.task.spec.metrics}
+    metrics = case.task.spec.metrics_with(case.task_args)
+    names = {metric.name for metric in metrics}
     assert set(scored.metrics) == set(scored.per_sample) == names
-    for metric in case.task.spec.metrics:
+    for metric in metrics:
         values = scored.per_sample[metric.name]
         assert len(values) == len(case.rows)
         assert all(0 <= value <= 1 for value in values)
         if metric.binary:
             assert set(values) <= {0.0, 1.0}
+        if metric.form != "mean":
+            parts = scored.parts[metric.name]
+            value = metric_value(metric.form, parts)
+            assert scored.metrics[metric.name] * metric.scale == pytest.approx(100 * value)
+            continue
         points = scored.metrics[metric.name] * metric.scale
         assert points == pytest.approx(100 * sum(values) / len(values))
 

@@ -1,6 +1,7 @@
 """Which tokenizers a model can come with, and which are refused, with the reason."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from quantbench.core.errors import ConfigError, UsageError
 from quantbench.tasks.question_answering import TASK, QuestionAnsweringRun
+from quantbench.tasks.tokenizer import null_position
 
 END = "<|endoftext|>"
 
@@ -112,3 +114,20 @@ def test_a_model_that_knows_more_tokens_than_its_tokenizer_is_fine(gpt2_dir: Pat
     small_config(AutoConfig.from_pretrained(gpt2_dir), gpt2_dir, vocab_size=320)
     dummy = open_task(gpt2_dir).dummy_inputs(8, 64, np.random.default_rng(0))
     assert dummy["input_ids"].max() < 260
+
+
+@pytest.mark.parametrize(
+    ("cls", "bos", "tokens", "expected"),
+    [
+        (2, None, [2, 7, 3, 8, 3], 0),  # BERT
+        (2, 1, [8, 3, 7, 3, 2], 4),  # XLNet: CLS comes last
+        (None, 1, [7, 1, 8], 1),
+        (None, 1, [7, 8], 0),  # GPT-2 adds no token of its own
+        (None, None, [7, 8], 0),
+    ],
+)
+def test_the_token_of_no_answer_is_the_one_that_run_qa_trains_it_on(
+    cls: int | None, bos: int | None, tokens: list[int], expected: int
+) -> None:
+    fast = SimpleNamespace(cls_token_id=cls, bos_token_id=bos)
+    assert null_position(fast, {"input_ids": np.array([tokens])}) == expected

@@ -121,6 +121,24 @@ def load_tokenizer(model_dir: Path, graph_inputs: Sequence[str] | None = None) -
     )
 
 
+def null_position(fast: Any, inputs: Mapping[str, Array]) -> int:
+    """The token that stands for "no answer" in an input of question answering.
+
+    The one that `run_qa` trains such questions on: CLS, wherever the tokenizer puts it (XLNet: at
+    the end), else the first BOS, else the first token. `postprocess_qa_predictions` always reads
+    the first token, which is the same one where CLS stands first, as in BERT and RoBERTa.
+
+    Args:
+        fast: the tokenizer.
+        inputs: with `input_ids`, int64 [1, length].
+    """
+    tokens = inputs["input_ids"][0].tolist()
+    for special in (fast.cls_token_id, fast.bos_token_id):
+        if special in tokens:
+            return int(tokens.index(special))
+    return 0
+
+
 def max_tokens(
     model_type: str, positions: object, pad_token_id: object, tokenizer_limit: int | None
 ) -> int | None:
