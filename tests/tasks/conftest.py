@@ -1,33 +1,16 @@
-"""Small models' directories: what tasks read of a model, without weights."""
+"""Small models' directories: what tasks read of a model."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tiny_models import build
-
-# fmt: off
-WORDS = [
-    "who", "it", "what", "where", "when", "is", "was", "the", "a", "in", "of", "and", "to",
-    "by", "river", "bridge", "town", "built", "opened", "engineer", "named", "after",
-    "long", "wide", "stone", "18", "##90", "##s", "cafe", "zurich", "?", ".", ",", "!",
-    "un", "##believ", "##able", "##x",
-]
-# fmt: on
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-POSITIONS = 48
-
-
-def save_tokenizer(directory: Path) -> dict[str, int]:
-    """Save a BERT tokenizer that knows a few words and all letters; returns its vocabulary."""
-    from transformers import BertTokenizerFast
-
-    letters = [f"{joint}{letter}" for letter in "bcdefghijklmnopqrstuvwxyz" for joint in ("", "##")]
-    words = dict.fromkeys([*SPECIAL, *WORDS, *letters, "##a"])
-    vocab = {word: number for number, word in enumerate(words)}
-    BertTokenizerFast(vocab=vocab, do_lower_case=True).save_pretrained(directory)
-    return vocab
+from small_texts import (
+    END,
+    POSITIONS,
+    save_text_classifier,
+    save_tokenizer,
+    small_config,
+)
 
 
 @pytest.fixture(scope="session")
@@ -66,22 +49,6 @@ def classifier_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def save_text_classifier(directory: Path, *names: str, **changes: Any) -> Path:
-    """Save a BERT of 48 positions with weights and tokenizer, for texts of those classes."""
-    vocab = save_tokenizer(directory)
-    labels = {
-        "id2label": dict(enumerate(names)),
-        "label2id": {name: number for number, name in enumerate(names)},
-    }
-    sizes = {
-        "vocab_size": len(vocab),
-        "max_position_embeddings": POSITIONS,
-        "num_labels": len(names),
-    }
-    build("bert-classifier", **sizes, **labels, **changes).save_pretrained(directory)
-    return directory
-
-
 @pytest.fixture(scope="session")
 def texts_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier of texts, of three classes."""
@@ -93,3 +60,20 @@ def texts_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rater_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that gives a text a number."""
     return save_text_classifier(tmp_path_factory.mktemp("rater"), "LABEL_0")
+
+
+@pytest.fixture
+def gpt2_dir(tmp_path: Path) -> Path:
+    """A GPT-2: bytes, a few merges, no padding token, and no special token in its inputs."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import GPT2Config, GPT2TokenizerFast
+
+    merges = [("t", "h"), ("Ġ", "th"), ("Ġ", "r"), ("Ġr", "i")]
+    words = [*sorted(ByteLevel.alphabet()), *("".join(pair) for pair in merges), END]
+    vocab = {word: number for number, word in enumerate(words)}
+    tokenizer = GPT2TokenizerFast(vocab=vocab, merges=merges)
+    assert tokenizer.pad_token is None
+    tokenizer.save_pretrained(tmp_path)
+    config = GPT2Config(vocab_size=len(words), n_embd=32, n_layer=2, n_head=2, n_positions=64)
+    small_config(config, tmp_path)
+    return tmp_path
