@@ -1,17 +1,22 @@
 """A whole sweep of a small text classifier: metrics that are no means go to the files and back."""
 
 import json
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from fake_backend import FakeBackend
 from quantbench import cli, registry, run_dir
 from quantbench.analysis.compare import summarize
 from quantbench.core.metric_values import metric_value
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Evaluation, SweepResult
+from quantbench.core.specs import BackendSpec
+from quantbench.worker.answer import answer
 from small_texts import save_text_classifier
 
 TEXTS = (
@@ -19,6 +24,30 @@ TEXTS = (
     "the engineer opened the bridge in 1890s", "what is wide ?", "unbelievable , zurich !",
 )  # fmt: skip
 METRICS = ("accuracy", "macro_f1", "matthews_correlation", "f1")
+
+
+class Untimed:
+    """All work is done in this process, but for the times, which are made up."""
+
+    spec = BackendSpec("local")
+
+    def __init__(self) -> None:
+        self.made_up = FakeBackend()
+        self.lock = threading.Lock()
+
+    def open(self, args: Mapping[str, Any], store: Path, *, fresh: bool) -> "Untimed":
+        self.store = store
+        return self
+
+    def run(self, unit: Mapping[str, Any], on_progress: Any) -> dict[str, Any]:
+        with self.lock:
+            if unit["stage"] in ("time", "explain"):
+                return self.made_up.run(unit, on_progress)
+            message = {"unit": dict(unit), "store": str(self.store), "fresh": False}
+            return answer(message, lambda _: None)
+
+    def close(self) -> None:
+        self.made_up.close()
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +71,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         "task_args": {"positive_class": "yes"},
         "input_lengths": [16],
-        "time_benchmark_args": {"duration": 0.3, "warmup_runs": 1},
         "benchmarked": {"per_channel": [False]},
     }
     (root / "sweep.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
+        patch.setattr(registry, "backend", lambda _: Untimed())
         patch.setenv("QUANTBENCH_STORE", str(root / "store"))
         assert cli.main(["run", "sweep.yaml", "--out", "run", "--quiet"]) == 0
     return root
