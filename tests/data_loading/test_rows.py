@@ -450,3 +450,15 @@ def test_data_files_of_a_hub_dataset_are_no_addresses(dataset_config: MakeConfig
     (problem,) = problems_of(config)
     assert problem.path == "dataset.data_files.validation"
     assert "must be in its repository" in problem.message
+
+
+def test_lists_of_classes_have_names_too(tmp_path: Path, dataset_config: MakeConfig) -> None:
+    from datasets import ClassLabel, Dataset, Features, List, Value
+
+    features = Features({"text": Value("string"), "label": List(ClassLabel(names=["a", "b"]))})
+    rows = Dataset.from_list([{"text": "one", "label": [1, 0]}], features=features)
+    rows.to_parquet(tmp_path / "rows.parquet")
+    files = {"validation": str(tmp_path / "rows.parquet")}
+    split = load(dataset_config("parquet", data_files=files))
+    assert split.label_names("label") == ("a", "b")
+    assert split.label_names("text") is None

@@ -22,6 +22,18 @@ def test_padding_is_compared_too(models: Models, tmp_path: Path) -> None:
     assert facts.max_abs_difference < 1e-4
 
 
+@pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])
+def test_inputs_in_another_order_than_the_models_keep_their_names(
+    models: Models, tmp_path: Path, exporter: Exporter
+) -> None:
+    given = inputs("bert", 2, 8)
+    other = {name: given[name] for name in ("token_type_ids", "input_ids", "attention_mask")}
+    path, directory = tmp_path / "model.onnx", models.directory("bert")
+    # Outputs are compared with PyTorch's, so wrong names would be an error.
+    facts = export_onnx(directory, AUTO_CLASS["bert"], 18, [other], path, exporter)
+    assert facts.num_checked_inputs == 2
+
+
 def test_nothing_is_printed_and_only_the_file_is_left(
     models: Models, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

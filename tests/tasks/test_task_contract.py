@@ -1,10 +1,11 @@
 """What every task does, whatever it is about: `protocols.Task` and `protocols.TaskRun`."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from quantbench.core.metric_values import metric_value
 from quantbench.protocols import Task, TaskRun
 from quantbench.tasks.image_classification import TASK as IMAGES
 from quantbench.tasks.question_answering import TASK as QUESTIONS
+from quantbench.tasks.text_classification import TASK as TEXTS
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ QA_CASE = Case(
     ),
     outputs=span_logits,
 )
-QA_2_CASE = replace(
+QA_2_CASE = dataclasses.replace(
     QA_CASE,
     task_args={**QA_CASE.task_args, "version_2": True},
     rows=(*QA_CASE.rows, {"q": "what is wide?", "c": "the river is long.", "answers": []}),
@@ -76,18 +78,56 @@ IMAGE_CASE = Case(
     ),
     outputs=class_logits,
 )
-IMAGE_TOP_CASE = replace(IMAGE_CASE, task_args={"top_k": 2})
+IMAGE_TOP_CASE = dataclasses.replace(IMAGE_CASE, task_args={"top_k": 2})
 
 
+ROWS_OF_TEXT = (
+    {"first": "the river is long", "second": "is it wide?", "label": 2},
+    {"first": "who built the bridge?", "second": "", "label": 0},
+)
+
+
+def text_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Logits that depend on all tokens."""
+    ids = inputs["input_ids"].astype(np.float32)
+    return {"logits": np.stack([np.sin(ids * n).sum(axis=1) for n in (1, 2, 3)], axis=1)}
+
+
+TEXT_CASE = Case(
+    task=TEXTS,
+    model="texts_dir",
+    task_args={"max_seq_length": 24, "positive_class": "Neutral"},
+    data_keys={"text": "first", "text_pair": "second"},
+    ref_keys=("label",),
+    label_names=("neutral", "in_favour", "against"),
+    rows=ROWS_OF_TEXT,
+    outputs=text_logits,
+)
+MULTI_LABEL_CASE = dataclasses.replace(
+    TEXT_CASE,
+    task_args={"is_multi_label": True},
+    data_keys={"text": "first"},
+    rows=tuple(row | {"label": [row["label"]]} for row in ROWS_OF_TEXT),
+)
+REGRESSION_CASE = dataclasses.replace(
+    TEXT_CASE,
+    model="rater_dir",
+    task_args={"is_regression": True},
+    label_names=None,
+    outputs=lambda inputs: {"logits": text_logits(inputs)["logits"][:, :1]},
+)
 CASES = {
     "question-answering": QA_CASE,
     "question-answering-2": QA_2_CASE,
     "image-classification": IMAGE_CASE,
     "image-classification-top-2": IMAGE_TOP_CASE,
+    "text-classification": TEXT_CASE,
+    "text-classification, several labels": MULTI_LABEL_CASE,
+    "text-classification, a number": REGRESSION_CASE,
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(params=CASES.values(), ids=list(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
@@ -115,7 +155,8 @@ def predict(case: Case, run: TaskRun) -> list[Any]:
 
 def test_the_spec_names_what_the_config_must_give(case: Case) -> None:
     spec = case.task.spec
-    assert set(spec.data_keys) == set(case.data_keys)
+    known = {*spec.data_keys, *spec.optional_data_keys}
+    assert set(spec.data_keys) <= set(case.data_keys) <= known
     assert spec.num_ref_keys == len(case.ref_keys)
     assert spec.metrics
     assert spec.args.model_validate(case.task_args)
@@ -162,19 +203,20 @@ def test_scores_cover_every_metric_and_every_sample(case: Case, run: TaskRun) ->
     metrics = case.task.spec.metrics_with(case.task_args)
     names = {metric.name for metric in metrics}
     assert set(scored.metrics) == set(scored.per_sample) == names
+    assert set(scored.parts) == {metric.name for metric in metrics if metric.form != "mean"}
     for metric in metrics:
         values = scored.per_sample[metric.name]
         assert len(values) == len(case.rows)
-        assert all(0 <= value <= 1 for value in values)
         if metric.binary:
             assert set(values) <= {0.0, 1.0}
-        if metric.form != "mean":
-            parts = scored.parts[metric.name]
-            value = metric_value(metric.form, parts)
-            assert scored.metrics[metric.name] * metric.scale == pytest.approx(100 * value)
-            continue
         points = scored.metrics[metric.name] * metric.scale
-        assert points == pytest.approx(100 * sum(values) / len(values))
+        if metric.form == "mean":
+            assert all(0 <= value <= 1 for value in values)
+            assert points == pytest.approx(100 * sum(values) / len(values))
+        else:
+            parts = scored.parts[metric.name]
+            assert len(parts) == len(case.rows)
+            assert points == pytest.approx(100 * metric_value(metric.form, parts))
 
 
 def test_scoring_nothing_or_unequal_numbers_is_an_error(case: Case, run: TaskRun) -> None:

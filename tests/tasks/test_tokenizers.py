@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from quantbench.core.errors import ConfigError, UsageError
 from quantbench.tasks.question_answering import TASK, QuestionAnsweringRun
 from quantbench.tasks.tokenizer import null_position
+from small_texts import small_config
 
 END = "<|endoftext|>"
 
@@ -18,33 +18,6 @@ def open_task(directory: Path) -> QuestionAnsweringRun:
     keys = {"question": "question", "context": "context"}
     args = {"max_seq_length": 40, "doc_stride": 8}
     return TASK.open(directory, args, keys, ("answers",), None)
-
-
-def small_config(config: Any, directory: Path, **changes: Any) -> Any:
-    """A config without tokens beyond its vocabulary, saved."""
-    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        setattr(config, name, None)
-    for name, value in changes.items():
-        setattr(config, name, value)
-    config.save_pretrained(directory)
-    return config
-
-
-@pytest.fixture
-def gpt2_dir(tmp_path: Path) -> Path:
-    """A GPT-2: bytes, a few merges, no padding token, and no special token in its inputs."""
-    from tokenizers.pre_tokenizers import ByteLevel
-    from transformers import GPT2Config, GPT2TokenizerFast
-
-    merges = [("t", "h"), ("Ġ", "th"), ("Ġ", "r"), ("Ġr", "i")]
-    words = [*sorted(ByteLevel.alphabet()), *("".join(pair) for pair in merges), END]
-    vocab = {word: number for number, word in enumerate(words)}
-    tokenizer = GPT2TokenizerFast(vocab=vocab, merges=merges)
-    assert tokenizer.pad_token is None
-    tokenizer.save_pretrained(tmp_path)
-    config = GPT2Config(vocab_size=len(words), n_embd=32, n_layer=2, n_head=2, n_positions=64)
-    small_config(config, tmp_path)
-    return tmp_path
 
 
 def test_a_tokenizer_without_a_padding_token_works_as_nothing_is_padded(gpt2_dir: Path) -> None:

@@ -176,6 +176,11 @@ def compare_metrics(
     )
 
 
+def _counted(before: Sequence[Parts], after: Sequence[Parts]) -> list[bool]:
+    """Per sample, whether it contributes to a ratio of either model."""
+    return [any(old) or any(new) for old, new in zip(before, after, strict=True)]
+
+
 def agreement(original: Evaluation, optimized: Evaluation) -> float:
     """The share of samples for which both models answer the same."""
     pairs = zip(original.predictions, optimized.predictions, strict=True)

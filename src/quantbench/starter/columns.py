@@ -35,6 +35,31 @@ WANTED: dict[str, dict[str, Wanted]] = {
             ("label", "labels", "class", "target", "category", "fine_label"),
         ),
     },
+    "text-classification": {
+        "text": Wanted(
+            ("text",),
+            ("text", "sentence1", "question1", "premise", "question", "sentence", "content"),
+        ),
+        "references": Wanted(
+            ("classes", "integer", "text"),
+            ("label", "labels", "class", "target", "category", "coarse_label", "sentiment"),
+        ),
+    },
+}
+# References that are no class numbers or names, by the argument of the task that asks for them.
+OTHER_REFERENCES: dict[str, Wanted] = {
+    "is_regression": Wanted(
+        ("number", "integer"), ("label", "labels", "score", "similarity_score", "rating", "target")
+    ),
+    "is_multi_label": Wanted(("texts", "other"), ("labels", "label", "classes", "tags")),
+}
+# The names of the second of two texts, by that of the first: GLUE's, and text_pair.
+_SECOND_TEXT = {
+    "text": "text_pair",
+    "sentence1": "sentence2",
+    "question1": "question2",
+    "premise": "hypothesis",
+    "question": "sentence",
 }
 
 
@@ -65,6 +90,17 @@ def find_columns(columns: Sequence[ColumnFacts], wanted: Mapping[str, Wanted]) -
         if rivals == [key] and len(free) == 1:
             found[key] = Found(free[0], f"the only column that holds {kind_in_words(free[0])}")
     return found
+
+
+def find_second_text(columns: Sequence[ColumnFacts], first: Found | None) -> Found | None:
+    """The column of the second text of a pair; None where there is one text only."""
+    if first is None:
+        return None
+    name = _SECOND_TEXT.get(first.column.name.lower())
+    named = None if name is None else _by_column_name(columns, Wanted(("text",), (name,)))
+    if named is None:
+        return None
+    return Found(named, f"from its name, beside {first.column.name}")
 
 
 def _by_column_name(columns: Sequence[ColumnFacts], want: Wanted) -> ColumnFacts | None:

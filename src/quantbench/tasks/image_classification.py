@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from quantbench.core.results import Prediction
 from quantbench.core.specs import MetricSpec, TaskSpec
 from quantbench.protocols import Array, Encoded, Inputs, Outputs, Scored
 from quantbench.tasks.labels import align_labels, class_names, label_id, matched_by_number
+from quantbench.tasks.one_class import most_likely
 
 # Grey levels beyond 8 bits have no agreed brightness: Pillow would cut them off at 255.
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
@@ -84,14 +84,12 @@ class ImageClassificationRun:
             logit is not a number, which no label equals: a broken model is wrong, not right by
             chance.
         """
-        logits = np.asarray(outputs[0]["logits"][0], dtype=np.float64)
-        if np.isnan(logits).any():
-            return Prediction(answer=None)
-        label = int(np.argmax(logits))
-        total = float(np.exp(logits - logits[label]).sum()) if math.isfinite(logits[label]) else 1.0
-        name = self.id2label.get(label, str(label))
-        highest = np.argsort(-logits, kind="stable")[: self.top_k or 0]
-        return Prediction(answer=label, name=name, score=1.0 / total, top=tuple(highest.tolist()))
+        logits = outputs[0]["logits"][0]
+        found = most_likely(logits, self.id2label)
+        if found.answer is None or self.top_k is None:
+            return found
+        highest = np.argsort(-logits, kind="stable")[: self.top_k]
+        return found.model_copy(update={"top": tuple(highest.tolist())})
 
     def reference(self, row: Mapping[str, Any]) -> JsonValue:
         """The model's class number for the label of a row.

@@ -18,9 +18,10 @@ from quantbench.core.results import Prediction
 from quantbench.core.specs import MetricSpec, TaskSpec
 from quantbench.protocols import Encoded, Inputs, Outputs, Scored
 from quantbench.tasks.qa_windows import WindowSize, make_windows, window_size
+from quantbench.tasks.rows import text_of
 from quantbench.tasks.spans import best_span, null_score
 from quantbench.tasks.squad_scores import score_version_1, score_version_2
-from quantbench.tasks.tokenizer import Tokenizer, load_tokenizer, null_position
+from quantbench.tasks.tokenizer import Tokenizer, check_length, load_tokenizer, null_position
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 
@@ -85,8 +86,8 @@ class QuestionAnsweringRun:
         Raises:
             ConfigError: a column does not hold a text, or there is not a single token.
         """
-        question = _text(row, self.question_column, "question")
-        context = _text(row, self.context_column, "context")
+        question = text_of(row, self.question_column, "question")
+        context = text_of(row, self.context_column, "context")
         windows = make_windows(self.tokenizer, question, context, self.size)
         if not windows[0].offsets:  # GPT-2 and the like add no token of their own
             message = (
@@ -136,7 +137,7 @@ class QuestionAnsweringRun:
                 return Prediction(answer="" if known else None, score=null if known else None)
         if span is None:
             return Prediction(answer="", score=0.0)
-        context = _text(row, self.context_column, "context")
+        context = text_of(row, self.context_column, "context")
         return Prediction(answer=context[span.start : span.end], score=span.score)
 
     def reference(self, row: Mapping[str, Any]) -> JsonValue:
@@ -234,12 +235,9 @@ class QuestionAnswering:
         """
         args = QuestionAnsweringArgs.model_validate(dict(task_args))
         tokenizer = load_tokenizer(model_dir, graph_inputs)
-        limit = tokenizer.max_length
         # The default stands for "as long as the model takes"; a length that was asked for is kept.
-        if "max_seq_length" in args.model_fields_set and limit and args.max_seq_length > limit:
-            message = f"the model takes at most {limit} tokens"
-            problem = Problem("task_args.max_seq_length", message, str(args.max_seq_length))
-            raise ConfigError("task_args", [problem])
+        if "max_seq_length" in args.model_fields_set:
+            check_length(tokenizer, args.max_seq_length)
         return QuestionAnsweringRun(
             tokenizer=tokenizer,
             size=window_size(tokenizer, args.max_seq_length, args.doc_stride),
@@ -251,15 +249,6 @@ class QuestionAnswering:
 
 
 TASK = QuestionAnswering()
-
-
-def _text(row: Mapping[str, Any], column: str, key: str) -> str:
-    value = row[column]
-    if isinstance(value, str):
-        return value
-    advice = "leave the row out, or fill it in" if value is None else "write it as a text"
-    message = f"the column {column} holds {value!r:.80}, not a text: {advice}"
-    raise ConfigError("rows", [Problem(f"dataset.data_keys.{key}", message)])
 
 
 def _answer_texts(value: Any) -> tuple[str, ...] | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from quantbench.core.errors import UsageError
+from quantbench.core.errors import ConfigError, Problem, UsageError
 from quantbench.protocols import Array
 
 # Their positions start behind the padding token's number: 514 positions hold 512 tokens.
@@ -80,7 +80,7 @@ def load_tokenizer(model_dir: Path, graph_inputs: Sequence[str] | None = None) -
     if not fast.is_fast:
         raise UsageError(
             f"the tokenizer in {model_dir} ({type(fast).__name__}) is a slow one: it cannot tell "
-            "where in the text a token stands, so answers cannot be cut out",
+            "where in the text a token stands, so only fast ones are supported",
             hint="Save a tokenizer.json beside the model, if there is a fast class of this "
             "tokenizer; if it exists in Python only, the model cannot be used for this task.",
         )
@@ -137,6 +137,19 @@ def null_position(fast: Any, inputs: Mapping[str, Array]) -> int:
         if special in tokens:
             return int(tokens.index(special))
     return 0
+
+
+def check_length(tokenizer: Tokenizer, max_seq_length: int) -> None:
+    """Refuse to cut texts at more tokens than the model takes.
+
+    Raises:
+        ConfigError: `task_args.max_seq_length` is above the limit.
+    """
+    limit = tokenizer.max_length
+    if limit is not None and max_seq_length > limit:
+        message = f"the model takes at most {limit} tokens"
+        problem = Problem("task_args.max_seq_length", message, str(max_seq_length))
+        raise ConfigError("task_args", [problem])
 
 
 def max_tokens(
