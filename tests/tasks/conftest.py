@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tiny_taggers import save_tagger
+
 # fmt: off
 WORDS = [
     "who", "it", "what", "where", "when", "is", "was", "the", "a", "in", "of", "and", "to",
@@ -53,3 +55,9 @@ def classifier_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = {0: "bean rust", 1: "Healthy", 2: "leaf-spot"}
     ViTConfig(id2label=names, label2id={v: k for k, v in names.items()}).save_pretrained(directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def tagger_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of 48 positions and five tags, with weights."""
+    return save_tagger(tmp_path_factory.mktemp("tagger"))

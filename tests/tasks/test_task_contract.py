@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from quantbench.core.errors import UsageError
+from quantbench.core.metric_values import metric_value
 from quantbench.protocols import Task, TaskRun
 from quantbench.tasks.image_classification import TASK as IMAGES
 from quantbench.tasks.question_answering import TASK as QUESTIONS
+from quantbench.tasks.token_classification import TASK as TAGS
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ def span_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def class_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The mean of each colour."""
     return {"logits": inputs["pixel_values"].mean(axis=(2, 3))}
+
+
+def tag_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Logits that depend on each token alone."""
+    ids = inputs["input_ids"].astype(np.float32)
+    return {"logits": np.sin(ids[..., None] * np.arange(1, 6, dtype=np.float32))}
 
 
 QA_CASE = Case(
@@ -72,7 +80,22 @@ IMAGE_CASE = Case(
 )
 
 
-@pytest.fixture(params=[QA_CASE, IMAGE_CASE], ids=lambda case: case.task.spec.name)
+TAG_CASE = Case(
+    task=TAGS,
+    model="tagger_dir",
+    task_args={"max_seq_length": 16},
+    data_keys={"tokens": "words"},
+    ref_keys=("tags",),
+    label_names=("B-LOC", "I-LOC", "B-PER", "I-PER", "O"),
+    rows=(
+        {"words": ["Ann", "Lee", "built", "it"], "tags": [2, 3, 4, 4]},
+        {"words": ["the", "long", "river", ""] * 5, "tags": [4, 4, 0, 4] * 5},
+    ),
+    outputs=tag_logits,
+)
+
+
+@pytest.fixture(params=[QA_CASE, IMAGE_CASE, TAG_CASE], ids=lambda case: case.task.spec.name)
 def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
@@ -152,8 +175,13 @@ def test_scores_cover_every_metric_and_every_sample(case: Case, run: TaskRun) ->
         assert all(0 <= value <= 1 for value in values)
         if metric.binary:
             assert set(values) <= {0.0, 1.0}
-        points = scored.metrics[metric.name] * metric.scale
-        assert points == pytest.approx(100 * sum(values) / len(values))
+        if metric.form == "mean":
+            points = scored.metrics[metric.name] * metric.scale
+            assert points == pytest.approx(100 * sum(values) / len(values))
+        else:
+            parts = scored.parts[metric.name]
+            assert scored.metrics[metric.name] == metric_value(metric.form, parts)
+            assert len(parts) == len(case.rows)
 
 
 def test_scoring_nothing_or_unequal_numbers_is_an_error(case: Case, run: TaskRun) -> None:

@@ -129,7 +129,9 @@ class TimeBenchmarkArgs(Frozen):
 class SweepConfig(Frozen):
     """One sweep: fixed parameters at top level, swept ones in `benchmarked`."""
 
-    task: NonEmptyStr = Field(description="question-answering or image-classification.")
+    task: NonEmptyStr = Field(
+        description="question-answering, token-classification or image-classification."
+    )
     model_name_or_path: NonEmptyStr = Field(
         description=(
             "Hub name, local directory in transformers layout, bundled:NAME, or an ONNX file with "

@@ -35,6 +35,13 @@ WANTED: dict[str, dict[str, Wanted]] = {
             ("label", "labels", "class", "target", "category", "fine_label"),
         ),
     },
+    "token-classification": {
+        "tokens": Wanted(("texts",), ("tokens", "words")),
+        "references": Wanted(
+            ("tags", "integers", "texts"),
+            ("ner_tags", "tags", "labels", "ner", "pos_tags", "chunk_tags"),
+        ),
+    },
 }
 
 
@@ -85,6 +92,8 @@ def kind_in_words(column: ColumnFacts) -> str:
         "integer": "whole numbers",
         "number": "numbers",
         "texts": "lists of texts",
+        "tags": f"lists of numbers of {len(column.class_names)} named classes",
+        "integers": "lists of whole numbers",
         "answers": "answers in the form of SQuAD",
         "other": "something else",
     }[column.kind]

@@ -169,7 +169,8 @@ def _references(task: TaskSpec, model: ModelSource, found: Found | None, seen: S
         what = f"{count} of the columns {columns.columns_in_words(seen.columns)}"
         return replace(to_fill_in("ref_keys", what), value="[...]")
     name = found.column.name
-    if "classes" not in WANTED.get(task.name, {}).get(REFERENCES, Wanted((), ())).kinds:
+    kinds = WANTED.get(task.name, {}).get(REFERENCES, Wanted((), ())).kinds
+    if not {"classes", "tags"} & set(kinds):
         return guessed("ref_keys", [name], found.why)
     matched = match_classes(found.column, model_classes(model.config))
     if matched.accepted:
@@ -184,7 +185,7 @@ def _task_args(task: TaskSpec, limit: int | None) -> list[Entry]:
     if "max_seq_length" not in fields or limit is None:
         return []
     default = fields["max_seq_length"].default
-    if limit >= default:
+    if default is None or limit >= default:
         return []
     block = [guessed("max_seq_length", limit, f"the model takes no more; the default is {default}")]
     if "doc_stride" in fields:

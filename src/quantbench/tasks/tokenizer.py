@@ -80,7 +80,7 @@ def load_tokenizer(model_dir: Path, graph_inputs: Sequence[str] | None = None) -
     if not fast.is_fast:
         raise UsageError(
             f"the tokenizer in {model_dir} ({type(fast).__name__}) is a slow one: it cannot tell "
-            "where in the text a token stands, so answers cannot be cut out",
+            "where in the text a token stands, which this task needs to know",
             hint="Save a tokenizer.json beside the model, if there is a fast class of this "
             "tokenizer; if it exists in Python only, the model cannot be used for this task.",
         )
