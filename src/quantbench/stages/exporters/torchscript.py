@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,12 +31,17 @@ def write(
     """
     import torch
 
+    # The graph's inputs are in the order of the signature, whatever that of `kwargs` is, and names
+    # are given by place: BERT takes the mask before the token types, its tokenizer makes it after.
+    signature = inspect.signature(model.forward).parameters
+    names = [name for name in signature if name in tensors]
+    names += [name for name in tensors if name not in signature]
     torch.onnx.export(
         model,
         (),
         str(path),
         kwargs=dict(tensors),
-        input_names=list(tensors),
+        input_names=names,
         output_names=list(outputs),
         dynamic_axes={name: dict(varying) for name, varying in axes.items()},
         opset_version=opset,
