@@ -7,10 +7,13 @@ import pytest
 import yaml
 
 from quantbench import cli, registry, run_dir
+from quantbench.core.config import SweepConfig
+from quantbench.core.errors import ConfigError
 from quantbench.core.metric_values import metric_value
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Evaluation, SweepResult
 from quantbench.tasks.token_classification import TASK
+from quantbench.worker.prepare import prepare
 from tiny_taggers import POSITIONS, TAGS, save_tagger, tagged_rows
 
 # In another order than the model's.
@@ -64,6 +67,7 @@ def evaluations(result: SweepResult) -> list[Evaluation]:
     return [item for item in found if isinstance(item, Evaluation)]
 
 
+@pytest.mark.slow
 def test_what_each_sentence_contributes_is_read_back_and_gives_the_metrics(
     result: SweepResult,
 ) -> None:
@@ -77,6 +81,7 @@ def test_what_each_sentence_contributes_is_read_back_and_gives_the_metrics(
         assert num_tags == sum(len(row["tokens"]) for row in ROWS)
 
 
+@pytest.mark.slow
 def test_every_word_has_a_tag_of_the_model_also_in_long_sentences(result: SweepResult) -> None:
     evaluation = result.arm(ORIGINAL_ID).evaluation
     assert isinstance(evaluation, Evaluation)
@@ -87,6 +92,7 @@ def test_every_word_has_a_tag_of_the_model_also_in_long_sentences(result: SweepR
     assert 0 < evaluation.metrics["accuracy"] < 1
 
 
+@pytest.mark.slow
 def test_the_card_has_all_metrics_with_their_drops(folder: Path, result: SweepResult) -> None:
     card = (folder / "run" / "README.md").read_text()
     for metric in TASK.spec.metrics:
@@ -109,21 +115,16 @@ def test_init_writes_a_config_that_plan_accepts(
 
 
 def test_a_sentence_with_a_tag_too_few_is_refused_before_any_work(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from datasets import Dataset
 
     rows: list[dict[str, Any]] = [{"tokens": ["a", "b"], "ner_tags": ["O", "O"]} for _ in range(9)]
     rows[7]["ner_tags"] = ["O"]
     Dataset.from_list(rows).to_json(folder / "rows.jsonl")
+    monkeypatch.chdir(folder)
     dataset = CONFIG["dataset"] | {"path": "json", "data_files": {"validation": "rows.jsonl"}}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("QUANTBENCH_STORE", str(folder / "store"))
-        Path("bad.yaml").write_text(yaml.safe_dump(CONFIG | {"dataset": dataset}))
-        assert cli.main(["run", "bad.yaml", "--out", "bad", "--quiet"]) == 2
-    said = capsys.readouterr().err
-    assert (
-        "row 7: the column ner_tags holds 1 tags, but the column tokens of the row holds 2" in said
-    )
-    assert not (folder / "bad").exists()
+    with pytest.raises(ConfigError) as caught:
+        prepare(SweepConfig.model_validate(CONFIG | {"dataset": dataset}))
+    said = "row 7: the column ner_tags holds 1 tags, but the column tokens of the row holds 2 words"
+    assert said in str(caught.value)
