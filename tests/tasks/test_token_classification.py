@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -120,9 +121,18 @@ class TestLongSentences:
         assert "a word of 90 tokens is longer than an input of 48" in caplog.text
 
     @pytest.mark.parametrize(
-        ("counts", "fitting"), [([2, 2, 2], 2), ([4, 1], 1), ([9, 1], 1), ([0, 0], 2), ([3, 1], 2)]
+        ("counts", "fitting"),
+        [
+            ([2, 2, 2], 2),
+            ([4, 1], 1),
+            ([3, 1], 2),
+            ([4, 0, 0, 1], 3),
+            ([9, 1], 1),
+            ([0, 9, 0, 1], 3),
+            ([0, 0], 2),
+        ],
     )
-    def test_as_many_words_as_have_room_but_at_least_one(
+    def test_as_many_words_as_have_room_but_at_least_one_with_tokens(
         self, counts: list[int], fitting: int
     ) -> None:
         assert num_fitting(counts, 4) == fitting
@@ -375,3 +385,16 @@ class TestByteLevelTokenizers:
         (part,) = run.encode({"tokens": ["the", "river", "", "ri"]})
         assert tokens_of(run, part) == ["<s>", "Ġth", "e", "Ġri", "v", "e", "r", "Ġri", "</s>"]
         assert part.context == (1, 3, None, 7)
+
+
+def test_a_tokenizer_that_needs_whole_texts_is_refused(tagger_dir: Path, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    shutil.copytree(tagger_dir, tmp_path / "model")
+    vocab = {"[UNK]": 0, "a": 1, "b": 2}
+    whole = Tokenizer(models.WordLevel(vocab, "[UNK]"))  # it splits nothing
+    fast = PreTrainedTokenizerFast(tokenizer_object=whole)
+    fast.save_pretrained(tmp_path / "model")
+    with pytest.raises(UsageError, match="does not take lists of words"):
+        open_task(tmp_path / "model")

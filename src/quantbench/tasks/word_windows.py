@@ -108,16 +108,19 @@ def make_windows(tokenizer: WordTokenizer, words: Sequence[str]) -> tuple[WordWi
         if sum(counts[start:end]) > room:
             _logger.warning(
                 "a word of %d tokens is longer than an input of %d: its end is cut off: %.60s",
-                counts[start],
+                sum(counts[start:end]),
                 tokenizer.max_length,
-                words[start],
+                "".join(words[start:end]),
             )
         start = end
     return tuple(windows)
 
 
 def num_fitting(counts: Sequence[int], room: int) -> int:
-    """How many of the first words have room together, at least one.
+    """How many of the first words have room together: all up to one that would be too much.
+
+    The first word with tokens always counts as fitting, and words without tokens always fit, so
+    that no input is without a token as long as there are any.
 
     Args:
         counts: tokens of each word.
@@ -126,8 +129,8 @@ def num_fitting(counts: Sequence[int], room: int) -> int:
     total = 0
     for place, count in enumerate(counts):
         total += count
-        if total > room:
-            return max(place, 1)
+        if total > room and 0 < count < total:
+            return place
     return len(counts)
 
 
@@ -183,7 +186,7 @@ def _is_as_in_a_text(fast: Any, joint: str) -> bool:
     ]
     written = [
         token
-        for token, (_, end) in zip(text["input_ids"], text["offset_mapping"], strict=True)
-        if end > 1
+        for token, (start, _) in zip(text["input_ids"], text["offset_mapping"], strict=True)
+        if start >= 1
     ]
     return listed == written
