@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from init_facts import SQUAD, classifier, column, dataset, images, model, reader
+from init_facts import SQUAD, classifier, column, dataset, images, model, reader, tagger
 
 from quantbench import registry
 from quantbench.core.config_file import read_config
@@ -53,6 +53,37 @@ def test_a_classifier_and_images_give_a_config_that_plan_accepts() -> None:
     assert config.dataset.ref_keys == ("labels",)
     plan = make_plan(config, CATALOG.tasks[config.task])
     assert not plan.inert
+
+
+def test_a_tagger_and_words_with_tags_give_a_config_that_plan_accepts() -> None:
+    # As CoNLL-2003 has them, in another order of the classes.
+    data = dataset(
+        column("id", "text"),
+        column("tokens", "texts"),
+        column("pos_tags", "tags", "NN", "VB"),
+        column("ner_tags", "tags", "O", "B-PER"),
+    )
+    text = text_of(tagger("B-PER", "O"), data)
+    config = read_config(text, "", CATALOG)
+    assert config.task == "token-classification"
+    assert config.dataset.data_keys == {"tokens": "tokens"}
+    assert config.dataset.ref_keys == ("ner_tags",)
+    assert config.metrics == ("f1", "precision", "recall", "accuracy")
+    assert "# classes: matched by name" in text
+    assert not make_plan(config, CATALOG.tasks[config.task]).inert
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("texts", "are looked up among the model's"), ("integers", "tags has no names; its numbers")],
+)
+def test_tags_without_class_names_are_taken_too(kind: Any, said: str) -> None:
+    data = dataset(column("words", "texts"), column("tags", kind))
+    text = text_of(tagger("B-PER", "O"), data)
+    config = read_config(text, "", CATALOG)
+    assert config.dataset.data_keys == {"tokens": "words"}
+    assert config.dataset.ref_keys == ("tags",)
+    assert said in text
 
 
 @pytest.mark.parametrize(

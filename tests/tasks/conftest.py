@@ -11,6 +11,7 @@ from small_texts import (
     save_tokenizer,
     small_config,
 )
+from tiny_taggers import save_tagger
 
 
 @pytest.fixture(scope="session")
@@ -77,3 +78,9 @@ def gpt2_dir(tmp_path: Path) -> Path:
     config = GPT2Config(vocab_size=len(words), n_embd=32, n_layer=2, n_head=2, n_positions=64)
     small_config(config, tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tagger_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of 48 positions and five tags, with weights."""
+    return save_tagger(tmp_path_factory.mktemp("tagger"))

@@ -19,6 +19,7 @@ from quantbench.protocols import Task, TaskRun
 from quantbench.tasks.image_classification import TASK as IMAGES
 from quantbench.tasks.question_answering import TASK as QUESTIONS
 from quantbench.tasks.text_classification import TASK as TEXTS
+from quantbench.tasks.token_classification import TASK as TAGS
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ def span_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def class_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The mean of each colour."""
     return {"logits": inputs["pixel_values"].mean(axis=(2, 3))}
+
+
+def tag_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Logits that depend on each token alone."""
+    ids = inputs["input_ids"].astype(np.float32)
+    return {"logits": np.sin(ids[..., None] * np.arange(1, 6, dtype=np.float32))}
 
 
 QA_CASE = Case(
@@ -116,6 +123,19 @@ REGRESSION_CASE = dataclasses.replace(
     label_names=None,
     outputs=lambda inputs: {"logits": text_logits(inputs)["logits"][:, :1]},
 )
+TAG_CASE = Case(
+    task=TAGS,
+    model="tagger_dir",
+    task_args={"max_seq_length": 16},
+    data_keys={"tokens": "words"},
+    ref_keys=("tags",),
+    label_names=("B-LOC", "I-LOC", "B-PER", "I-PER", "O"),
+    rows=(
+        {"words": ["Ann", "Lee", "built", "it"], "tags": [2, 3, 4, 4]},
+        {"words": ["the", "long", "river", ""] * 5, "tags": [4, 4, 0, 4] * 5},
+    ),
+    outputs=tag_logits,
+)
 CASES = {
     "question-answering": QA_CASE,
     "question-answering-2": QA_2_CASE,
@@ -124,6 +144,7 @@ CASES = {
     "text-classification": TEXT_CASE,
     "text-classification, several labels": MULTI_LABEL_CASE,
     "text-classification, a number": REGRESSION_CASE,
+    "token-classification": TAG_CASE,
 }
 
 

@@ -140,7 +140,9 @@ class SweepConfig(Frozen):
     """One sweep: fixed parameters at top level, swept ones in `benchmarked`."""
 
     task: NonEmptyStr = Field(
-        description="question-answering, text-classification or image-classification."
+        description=(
+            "question-answering, text-classification, token-classification or image-classification."
+        )
     )
     model_name_or_path: NonEmptyStr = Field(
         description=(

@@ -14,7 +14,7 @@ from quantbench.data.fingerprint import fingerprint
 from quantbench.data.sources import find_source
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import ClassLabel, Dataset
 
 SplitParameter = Literal["dataset.eval_split", "dataset.calibration_split"]
 
@@ -25,8 +25,9 @@ class Split:
 
     `rows` has all columns; images decode to PIL. `fingerprint` is of the columns that are used
     (see `data.fingerprint`). `class_names` has the names of each column of class labels, or of
-    lists of them, in the order of their numbers. `origin` and `location` say what was really read,
-    `revision` the commit if it came from the hub. `notes` are sentences that the user should see.
+    lists of them, in the order of their numbers. `origin` and `location` say what was really
+    read, `revision` the commit if it came from the hub. `notes` are sentences that the user
+    should see.
     """
 
     rows: Dataset
@@ -108,9 +109,9 @@ def load_split(dataset: DatasetConfig, split: str, config_path: SplitParameter) 
         num_rows=len(rows),
         columns=tuple(rows.column_names),
         class_names={
-            name: names
+            name: tuple(label.names)
             for name, feature in rows.features.items()
-            if (names := _class_names(feature)) is not None
+            if (label := class_label(feature)) is not None
         },
         origin=source.origin,
         location=source.location,
@@ -119,12 +120,13 @@ def load_split(dataset: DatasetConfig, split: str, config_path: SplitParameter) 
     )
 
 
-def _class_names(feature: Any) -> tuple[str, ...] | None:
+def class_label(feature: Any) -> ClassLabel | None:
+    """The class labels that a column holds, alone or in lists; None if it holds none."""
     from datasets import ClassLabel, LargeList, List
 
     if isinstance(feature, List | LargeList):
-        return _class_names(feature.feature)
-    return tuple(feature.names) if isinstance(feature, ClassLabel) else None
+        return class_label(feature.feature)
+    return feature if isinstance(feature, ClassLabel) else None
 
 
 def _wanted_columns(dataset: DatasetConfig, *, with_references: bool) -> dict[str, str]:

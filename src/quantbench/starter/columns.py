@@ -45,13 +45,22 @@ WANTED: dict[str, dict[str, Wanted]] = {
             ("label", "labels", "class", "target", "category", "coarse_label", "sentiment"),
         ),
     },
+    "token-classification": {
+        "tokens": Wanted(("texts",), ("tokens", "words")),
+        "references": Wanted(
+            ("tags", "integers", "texts"),
+            ("ner_tags", "tags", "labels", "ner", "pos_tags", "chunk_tags"),
+        ),
+    },
 }
 # References that are no class numbers or names, by the argument of the task that asks for them.
 OTHER_REFERENCES: dict[str, Wanted] = {
     "is_regression": Wanted(
         ("number", "integer"), ("label", "labels", "score", "similarity_score", "rating", "target")
     ),
-    "is_multi_label": Wanted(("texts", "other"), ("labels", "label", "classes", "tags")),
+    "is_multi_label": Wanted(
+        ("texts", "tags", "integers", "other"), ("labels", "label", "classes", "tags")
+    ),
 }
 # The names of the second of two texts, by that of the first: GLUE's, and text_pair.
 _SECOND_TEXT = {
@@ -121,6 +130,8 @@ def kind_in_words(column: ColumnFacts) -> str:
         "integer": "whole numbers",
         "number": "numbers",
         "texts": "lists of texts",
+        "tags": f"lists of numbers of {len(column.class_names)} named classes",
+        "integers": "lists of whole numbers",
         "answers": "answers in the form of SQuAD",
         "other": "something else",
     }[column.kind]

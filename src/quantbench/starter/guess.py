@@ -203,7 +203,7 @@ def _references(
         what = f"{count} of the columns {columns.columns_in_words(seen.columns)}"
         return replace(to_fill_in("ref_keys", what), value="[...]")
     name = found.column.name
-    if "classes" not in wanted.kinds:
+    if not {"classes", "tags"} & set(wanted.kinds):
         return guessed("ref_keys", [name], found.why)
     matched = match_classes(found.column, model_classes(model.config))
     if matched.accepted:
