@@ -14,11 +14,13 @@ from quantbench.protocols import Inputs
 
 QUESTIONS = "AutoModelForQuestionAnswering"
 IMAGES = "AutoModelForImageClassification"
+TEXTS = "AutoModelForSequenceClassification"
 AUTO_CLASS = {
     "bert": QUESTIONS,
     "distilbert": QUESTIONS,
     "roberta": QUESTIONS,
     "minilm": QUESTIONS,
+    "bert-classifier": TEXTS,
     "vit": IMAGES,
     "deit": IMAGES,
     "deit-distilled": IMAGES,
@@ -64,6 +66,11 @@ _SMALL: dict[str, tuple[str, str, dict[str, Any]]] = {
             "num_attention_heads": 12,
         },
     ),
+    "bert-classifier": (
+        "BertConfig",
+        "BertForSequenceClassification",
+        _TEXT | {"num_labels": 3},
+    ),
     "vit": ("ViTConfig", "ViTForImageClassification", _IMAGE),
     "deit": ("DeiTConfig", "DeiTForImageClassification", _IMAGE),
     # What most DeiT checkpoints on the hub are: two heads, three outputs.
@@ -104,7 +111,7 @@ def inputs(kind: str, batch: int = 1, length: int = 12, seed: int = 0) -> Inputs
         "input_ids": rng.integers(2 if kind == "roberta" else 0, 64, (batch, length)),
         "attention_mask": np.ones((batch, length), dtype=np.int64),
     }
-    if kind in ("bert", "minilm"):
+    if kind in ("bert", "minilm", "bert-classifier"):
         given["token_type_ids"] = np.arange(length).repeat(batch).reshape(length, batch).T // 3 % 2
     return given
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quantbench.analysis.accuracy import compare_metric
+from quantbench.analysis.accuracy import compare_metric, compare_metrics
 from quantbench.analysis.compare import summarize
 from quantbench.analysis.consistent import evaluation_problems
 from quantbench.analysis.idle import idle_in_graph
@@ -383,3 +383,34 @@ def test_parts_that_are_missing_or_of_another_size_contradict_the_metric() -> No
     ):
         broken = whole.model_copy(update={"parts": parts})
         assert any(problem in text for text in evaluation_problems(broken, [MACRO_F1]))
+
+
+NO_ANSWER = MetricSpec("NoAns_exact", 1.0, binary=True, form="ratio")
+
+
+def without_answer(right: int, of: int, samples: int = 300) -> Evaluation:
+    """An evaluation in which `of` questions have no answer, of which `right` are right."""
+    parts = tuple((float(n < right), 1.0) if n < of else (0.0, 0.0) for n in range(samples))
+    return evaluation(0, 0, samples).model_copy(
+        update={
+            "clusters": None,
+            "metrics": {"NoAns_exact": 100 * metric_value("ratio", parts)},
+            "per_sample": {"NoAns_exact": tuple(score for score, _ in parts)},
+            "parts": {"NoAns_exact": parts},
+        }
+    )
+
+
+def test_a_ratio_is_compared_on_the_samples_that_it_counts() -> None:
+    found = compare_metric(without_answer(30, 40), without_answer(28, 40), NO_ANSWER)
+    low, high = stats.tango_interval(40, 2, 0)
+    assert (found.num_samples, found.worse, found.better) == (40, 2, 0)
+    assert found.drop == pytest.approx(5.0)
+    assert (found.low, found.high) == pytest.approx((100 * low, 100 * high))
+
+
+def test_a_ratio_that_counts_no_sample_is_left_out() -> None:
+    none = without_answer(0, 0)
+    assert compare_metrics(none, none, [NO_ANSWER]) == ()
+    one = without_answer(1, 1)
+    assert [metric.name for metric in compare_metrics(one, one, [NO_ANSWER])] == ["NoAns_exact"]

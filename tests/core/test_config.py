@@ -291,7 +291,7 @@ def test_the_schema_knows_every_field_and_every_sweepable_parameter() -> None:
     made = schema(registry.catalog())
     assert set(made["properties"]) == set(SweepConfig.model_fields)
     assert set(made["properties"]["benchmarked"]["properties"]) == set(SWEEPABLE)
-    assert made["properties"]["task"]["enum"] == ["image-classification", "question-answering"]
+    assert made["properties"]["task"]["enum"] == sorted(registry.catalog().tasks)
     assert made["additionalProperties"] is False
 
 
@@ -353,3 +353,29 @@ def test_an_opset_that_only_the_newer_exporter_writes_needs_no_exporter_to_be_na
 def test_an_unknown_exporter_is_told_once_with_those_that_exist() -> None:
     text = edited(framework_args={"opset": 18, "exporter": "tracing"})
     assert "torchscript, dynamo" in problem(text, "framework_args.exporter")
+
+
+TEXTS = {
+    "task": "text-classification",
+    "dataset": {"path": "d", "data_keys": {"text": "a"}, "ref_keys": ["label"]},
+    "benchmarked": {},
+}
+
+
+def test_an_input_can_be_optional() -> None:
+    dataset = dict(TEXTS["dataset"], data_keys={"text": "a", "text_pair": "b"})  # type: ignore[call-overload]
+    config = read(edited(**(TEXTS | {"dataset": dataset})))
+    assert config.dataset.data_keys == {"text": "a", "text_pair": "b"}
+    dataset["data_keys"] = {"text_pairs": "b"}
+    text = edited(**(TEXTS | {"dataset": dataset}))
+    said = problem(text, "dataset.data_keys.text_pairs")
+    assert "allowed: text, text_pair" in said
+    assert "did you mean 'text_pair'?" in said
+    assert "required by text-classification" in problem(text, "dataset.data_keys.text")
+
+
+def test_arguments_of_a_task_that_contradict_are_told_where_they_stand() -> None:
+    args = {"is_regression": True, "is_multi_label": True, "positive_class": [1]}
+    text = edited(**TEXTS, task_args=args)
+    assert "contradicts is_regression" in problem(text, "task_args.is_multi_label")
+    assert "the name or the number of a class" in problem(text, "task_args.positive_class")

@@ -102,6 +102,21 @@ class TestWhereItComesFrom:
         assert split.label_names("image") is None
         assert split.rows[0]["image"].size == (4, 4)
 
+    def test_lists_of_class_labels_have_class_names_too(
+        self, tmp_path: Path, dataset_config: MakeConfig
+    ) -> None:
+        from datasets import ClassLabel, Dataset, Features, LargeList, List, Value
+
+        tags = ClassLabel(names=["O", "B-PER"])
+        features = Features({"few": List(tags), "many": LargeList(tags), "n": List(Value("int8"))})
+        rows = Dataset.from_dict({"few": [[0, 1]], "many": [[1]], "n": [[1]]}, features=features)
+        rows.save_to_disk(tmp_path / "saved")
+        config = dataset_config(
+            str(tmp_path / "saved"), data_keys={"tokens": "few"}, ref_keys=("many",)
+        )
+        split = load(config, "train")
+        assert split.class_names == {"few": ("O", "B-PER"), "many": ("O", "B-PER")}
+
     def test_bundled_data_is_read_from_the_package(
         self,
         tmp_path: Path,
@@ -450,3 +465,15 @@ def test_data_files_of_a_hub_dataset_are_no_addresses(dataset_config: MakeConfig
     (problem,) = problems_of(config)
     assert problem.path == "dataset.data_files.validation"
     assert "must be in its repository" in problem.message
+
+
+def test_lists_of_classes_have_names_too(tmp_path: Path, dataset_config: MakeConfig) -> None:
+    from datasets import ClassLabel, Dataset, Features, List, Value
+
+    features = Features({"text": Value("string"), "label": List(ClassLabel(names=["a", "b"]))})
+    rows = Dataset.from_list([{"text": "one", "label": [1, 0]}], features=features)
+    rows.to_parquet(tmp_path / "rows.parquet")
+    files = {"validation": str(tmp_path / "rows.parquet")}
+    split = load(dataset_config("parquet", data_files=files))
+    assert split.label_names("label") == ("a", "b")
+    assert split.label_names("text") is None

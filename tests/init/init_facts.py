@@ -31,6 +31,11 @@ def classifier(*names: str) -> ModelSource:
     return model("ViTForImageClassification", model_type="vit", id2label=id2label)
 
 
+def tagger(*names: str) -> ModelSource:
+    id2label = {str(number): name for number, name in enumerate(names)}
+    return model("BertForTokenClassification", model_type="bert", id2label=id2label)
+
+
 def column(name: str, kind: Kind, *class_names: str) -> ColumnFacts:
     return ColumnFacts(name, kind, class_names)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from init_facts import SQUAD, classifier, column, dataset, images, model, reader
+from init_facts import SQUAD, classifier, column, dataset, images, model, reader, tagger
 
 from quantbench import registry
 from quantbench.core.config_file import read_config
@@ -53,6 +53,37 @@ def test_a_classifier_and_images_give_a_config_that_plan_accepts() -> None:
     assert config.dataset.ref_keys == ("labels",)
     plan = make_plan(config, CATALOG.tasks[config.task])
     assert not plan.inert
+
+
+def test_a_tagger_and_words_with_tags_give_a_config_that_plan_accepts() -> None:
+    # As CoNLL-2003 has them, in another order of the classes.
+    data = dataset(
+        column("id", "text"),
+        column("tokens", "texts"),
+        column("pos_tags", "tags", "NN", "VB"),
+        column("ner_tags", "tags", "O", "B-PER"),
+    )
+    text = text_of(tagger("B-PER", "O"), data)
+    config = read_config(text, "", CATALOG)
+    assert config.task == "token-classification"
+    assert config.dataset.data_keys == {"tokens": "tokens"}
+    assert config.dataset.ref_keys == ("ner_tags",)
+    assert config.metrics == ("f1", "precision", "recall", "accuracy")
+    assert "# classes: matched by name" in text
+    assert not make_plan(config, CATALOG.tasks[config.task]).inert
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("texts", "are looked up among the model's"), ("integers", "tags has no names; its numbers")],
+)
+def test_tags_without_class_names_are_taken_too(kind: Any, said: str) -> None:
+    data = dataset(column("words", "texts"), column("tags", kind))
+    text = text_of(tagger("B-PER", "O"), data)
+    config = read_config(text, "", CATALOG)
+    assert config.dataset.data_keys == {"tokens": "words"}
+    assert config.dataset.ref_keys == ("tags",)
+    assert said in text
 
 
 @pytest.mark.parametrize(
@@ -264,3 +295,47 @@ def test_class_numbers_of_a_broken_model_config_are_told() -> None:
     source = model("ViTForImageClassification", id2label={"first": "a"})
     with pytest.raises(UsageError, match="'first' in id2label"):
         text_of(source, dataset(*images("a", "b")))
+
+
+def text_model(**config: Any) -> ModelSource:
+    return model("BertForSequenceClassification", model_type="bert", **config)
+
+
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        (("text",), {"text": "text"}),
+        (("sentence",), {"text": "sentence"}),
+        (("sentence1", "sentence2"), {"text": "sentence1", "text_pair": "sentence2"}),
+        (("question1", "question2"), {"text": "question1", "text_pair": "question2"}),
+        (("premise", "hypothesis"), {"text": "premise", "text_pair": "hypothesis"}),
+        (("question", "sentence"), {"text": "question", "text_pair": "sentence"}),
+        (("body",), {"text": "body"}),
+    ],
+)
+def test_one_text_or_two_are_found_by_their_names(
+    names: tuple[str, ...], keys: dict[str, str]
+) -> None:
+    texts = [column(name, "text") for name in names]
+    data = dataset(*texts, column("label", "classes", "no", "yes"))
+    source = text_model(id2label={"0": "yes", "1": "no"})
+    config = read_config(text_of(source, data), "guessed", CATALOG)
+    assert config.task == "text-classification"
+    assert config.dataset.data_keys == keys
+    assert config.dataset.ref_keys == ("label",)
+    assert config.metrics == ("accuracy", "macro_f1", "matthews_correlation")
+
+
+def test_the_kind_of_answer_is_guessed_from_the_model() -> None:
+    text = column("text", "text")
+    source = text_model(id2label={"0": "LABEL_0"})
+    found = read(source, dataset(text, column("score", "number")))
+    assert found["task_args"] == {"is_regression": True}
+    assert found["dataset"]["ref_keys"] == ["score"]
+    assert found["metrics"] == ["pearson", "spearman"]
+    names = {"0": "rude", "1": "untrue"}
+    source = text_model(id2label=names, problem_type="multi_label_classification")
+    found = read(source, dataset(text, column("labels", "texts")))
+    assert found["task_args"] == {"is_multi_label": True}
+    assert found["dataset"]["ref_keys"] == ["labels"]
+    assert found["metrics"] == ["accuracy", "micro_f1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -13,8 +14,8 @@ import yaml
 
 from quantbench.core.config import SweepConfig
 from quantbench.core.plan import ORIGINAL_ID, make_plan
-from quantbench.core.results import Artifact, Failed, PreparedFacts, SweepResult
-from quantbench.core.specs import TaskSpec
+from quantbench.core.results import Artifact, Evaluation, Failed, PreparedFacts, SweepResult
+from quantbench.core.specs import MetricSpec, TaskSpec
 from quantbench.reports import card as card_report
 from quantbench.reports.card import render_card
 from synthetic import (
@@ -254,3 +255,51 @@ def test_what_was_done_to_the_float_file_is_said_beside_what_was_quantized() -> 
         PreparedFacts(num_masks=1)
     )
     assert "float file first: nothing to do (outputs unchanged)" in card(PreparedFacts())
+
+
+def test_a_task_of_several_metrics_has_all_of_them_in_every_table() -> None:
+    names = ("exact_match", "f1", "precision", "recall")
+    forms = ("mean", "f1", "ratio", "ratio")
+    metrics = tuple(
+        MetricSpec(name, 100.0, form == "mean", form)  # type: ignore[arg-type]
+        for name, form in zip(names, forms, strict=True)
+    )
+    task = dataclasses.replace(QUESTION_ANSWERING, metrics=metrics)
+    result = sweep()
+    for arm in result.arms:
+        if isinstance(arm.evaluation, Evaluation):
+            result = with_arm(result, arm.arm.id, evaluation=in_fractions(arm.evaluation, names))
+    card = card_of(result, task)
+    assert front(card)["metrics"] == list(names)
+    (index,) = front(card)["model-index"]  # type: ignore[misc]
+    told = index["results"][0]["metrics"]
+    assert [metric["type"] for metric in told] == list(names)
+    assert all(0 <= metric["value"] <= 1 for metric in told)
+    heads = [line for line in card.splitlines() if line.startswith("|") and "exact_match" in line]
+    assert len(heads) == 3
+    for head in heads:
+        places = [head.index(name) for name in names]
+        assert places == sorted(places)
+    for name in names:
+        assert f"{name} (original)" in card
+    table = card[card.index("exact_match (original)") :].split("\n\n")[0].splitlines()
+    widths = {line.count("|") - line.count("\\|") for line in table[1:]}
+    assert len(widths) == 1
+    assert all("[" in line for line in table[2:] if "0.8" in line)
+
+
+def in_fractions(evaluation: Evaluation, names: tuple[str, ...]) -> Evaluation:
+    """The evaluation with the same scores for all metrics, and parts where they are no means."""
+    scores = evaluation.per_sample["exact_match"]
+    counts = {1: (1.0,), 2: (1.0, 1.0), 3: (1.0, 1.0, 1.0)}
+    parts = {
+        name: tuple((score, *counts[width][1:]) for score in scores)
+        for name, width in zip(names[1:], (3, 2, 2), strict=True)
+    }
+    return evaluation.model_copy(
+        update={
+            "metrics": dict.fromkeys(names, sum(scores) / len(scores)),
+            "per_sample": dict.fromkeys(names, scores),
+            "parts": parts,
+        }
+    )

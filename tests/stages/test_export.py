@@ -22,6 +22,18 @@ def test_padding_is_compared_too(models: Models, tmp_path: Path) -> None:
     assert facts.max_abs_difference < 1e-4
 
 
+@pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])
+def test_inputs_in_another_order_than_the_models_keep_their_names(
+    models: Models, tmp_path: Path, exporter: Exporter
+) -> None:
+    given = inputs("bert", 2, 8)
+    other = {name: given[name] for name in ("token_type_ids", "input_ids", "attention_mask")}
+    path, directory = tmp_path / "model.onnx", models.directory("bert")
+    # Outputs are compared with PyTorch's, so wrong names would be an error.
+    facts = export_onnx(directory, AUTO_CLASS["bert"], 18, [other], path, exporter)
+    assert facts.num_checked_inputs == 2
+
+
 def test_nothing_is_printed_and_only_the_file_is_left(
     models: Models, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,3 +158,14 @@ def test_an_unknown_auto_class_is_refused(models: Models, tmp_path: Path) -> Non
 def test_no_samples_are_refused(models: Models, tmp_path: Path) -> None:
     with pytest.raises(QuantbenchError, match="at least one sample"):
         export_onnx(models.directory("vit"), AUTO_CLASS["vit"], 17, [], tmp_path / "m.onnx")
+
+
+def test_inputs_keep_their_names_in_whatever_order_they_are_given(
+    models: Models, tmp_path: Path
+) -> None:
+    # BERT's tokenizer makes the token types before the mask, its model takes them behind it.
+    given = inputs("bert", 2, 9)
+    turned = {name: given[name] for name in ("token_type_ids", "attention_mask", "input_ids")}
+    path = tmp_path / "model.onnx"
+    facts = export_onnx(models.directory("bert"), AUTO_CLASS["bert"], 14, [turned], path)
+    assert facts.max_abs_difference < 1e-4

@@ -1,5 +1,6 @@
 """Images in, classes out, labels matched by name."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from quantbench.core.errors import ConfigError
+from quantbench.core.results import Prediction
 from quantbench.protocols import Array
 from quantbench.tasks.image_classification import TASK, ImageClassificationRun
 from quantbench.tasks.labels import align_labels
@@ -17,9 +19,9 @@ NAMES = ("leaf_spot", "bean_rust", "healthy")
 
 
 def open_task(
-    directory: Path, label_names: tuple[str, ...] | None = NAMES
+    directory: Path, label_names: tuple[str, ...] | None = NAMES, **task_args: Any
 ) -> ImageClassificationRun:
-    return TASK.open(directory, {}, {"primary": "image"}, ("label",), label_names)
+    return TASK.open(directory, task_args, {"primary": "image"}, ("label",), label_names)
 
 
 @pytest.fixture
@@ -109,6 +111,56 @@ def test_accuracy_is_a_fraction(run: ImageClassificationRun) -> None:
     scored = run.score(predictions, [0, 1, 0])
     assert scored.metrics == {"accuracy": pytest.approx(2 / 3)}
     assert scored.per_sample == {"accuracy": (1.0, 1.0, 0.0)}
+
+
+class TestTopK:
+    """`top_k`: right if the class is among the k most likely."""
+
+    @pytest.mark.parametrize("k", [2, 5, 9])
+    def test_it_is_scikit_learns(self, run: ImageClassificationRun, k: int) -> None:
+        from sklearn.metrics import top_k_accuracy_score
+
+        rng = np.random.default_rng(k)
+        logits, labels = rng.standard_normal((300, 10)), rng.integers(0, 10, 300)
+        of_ten = dataclasses.replace(run, id2label=dict(enumerate("abcdefghij")), top_k=k)
+        predictions = [of_ten.decode({}, [], [{"logits": row[None]}]) for row in logits]
+        scored = of_ten.score(predictions, labels.tolist())
+        expected = top_k_accuracy_score(labels, logits, k=k, labels=range(10))
+        assert scored.metrics["top_k_accuracy"] == pytest.approx(expected, abs=1e-9)
+        assert set(scored.per_sample["top_k_accuracy"]) == {0.0, 1.0}
+        assert scored.metrics["accuracy"] == pytest.approx((logits.argmax(1) == labels).mean())
+
+    def test_the_answer_is_the_first_of_them(self, classifier_dir: Path) -> None:
+        found = answer(open_task(classifier_dir, top_k=2), [1.0, 3.0, 2.0])
+        assert (found.answer, found.top) == (1, (1, 2))
+        assert answer(open_task(classifier_dir, top_k=2), [1.0, 1.0, 1.0]).top == (0, 1)
+
+    def test_nothing_is_kept_and_no_metric_added_without_it(
+        self, run: ImageClassificationRun
+    ) -> None:
+        assert answer(run, [1.0, 3.0, 2.0]).top == ()
+        assert [metric.name for metric in TASK.spec.metrics_with({})] == ["accuracy"]
+        names = [metric.name for metric in TASK.spec.metrics_with({"top_k": 2})]
+        assert names == ["accuracy", "top_k_accuracy"]
+
+    def test_a_model_that_gives_no_numbers_is_wrong(self, classifier_dir: Path) -> None:
+        run = open_task(classifier_dir, top_k=2)
+        scored = run.score([answer(run, [0.0, math.nan, 0.0])], [0])
+        assert scored.metrics == {"accuracy": 0.0, "top_k_accuracy": 0.0}
+
+    def test_as_many_as_there_are_classes_is_refused(self, classifier_dir: Path) -> None:
+        with pytest.raises(ConfigError, match="the model has 3 classes") as caught:
+            open_task(classifier_dir, top_k=3)
+        (problem,) = caught.value.problems
+        assert (problem.path, problem.given, problem.allowed) == ("task_args.top_k", "3", "2 to 2")
+
+    @pytest.mark.parametrize("k", [1, 0, -1])
+    def test_less_than_two_is_refused(self, classifier_dir: Path, k: int) -> None:
+        with pytest.raises(ValueError, match="greater than or equal to 2"):
+            open_task(classifier_dir, top_k=k)
+
+    def test_predictions_that_were_stored_before_are_read(self) -> None:
+        assert Prediction.model_validate({"answer": 1, "name": None, "score": 0.5}).top == ()
 
 
 def test_classes_of_another_dataset_are_refused(classifier_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -254,11 +255,88 @@ class TestReferences:
         assert scored.per_sample["f1"] == pytest.approx((1.0, 2 / 3, 0.0))
 
 
+class TestNoAnswer:
+    """SQuAD v2: a question may have no answer."""
+
+    @pytest.fixture
+    def run(self, reader_dir: Path) -> QuestionAnsweringRun:
+        return open_task(reader_dir, version_2=True)
+
+    def decide(self, run: QuestionAnsweringRun, nulls: Sequence[float]) -> Prediction:
+        """The windows say `nulls` at CLS; that with the answer points at it with 20."""
+        context = "the river is long . " * 8 + "engineer named stone built it ."
+        encoded = run.encode(row(context))
+        outputs = pointing_at(context, "engineer named stone", encoded)
+        assert len(outputs) >= len(nulls)
+        for number, output in enumerate(outputs):
+            output["start_logits"][0, 0] = nulls[min(number, len(nulls) - 1)]
+        return run.decode(row(context), encoded, outputs)
+
+    def test_the_higher_score_wins(self, run: QuestionAnsweringRun) -> None:
+        assert self.decide(run, [21.0]) == Prediction(answer="", score=21.0)
+        assert self.decide(run, [19.0]) == Prediction(answer="engineer named stone", score=20.0)
+
+    def test_of_equal_scores_the_span_wins(self, run: QuestionAnsweringRun) -> None:
+        assert self.decide(run, [20.0]).answer == "engineer named stone"
+
+    def test_all_windows_have_to_say_that_there_is_none(self, run: QuestionAnsweringRun) -> None:
+        assert self.decide(run, [30.0, 19.0, 30.0]).answer == "engineer named stone"
+        assert self.decide(run, [30.0, 22.0, 30.0]) == Prediction(answer="", score=22.0)
+
+    @pytest.mark.parametrize(("threshold", "answer"), [(1.0, "engineer named stone"), (0.9, "")])
+    def test_the_threshold_is_what_it_must_be_higher_by(
+        self, reader_dir: Path, threshold: float, answer: str
+    ) -> None:
+        run = open_task(reader_dir, version_2=True, null_score_diff_threshold=threshold)
+        assert self.decide(run, [21.0]).answer == answer
+
+    def test_without_a_valid_span_there_is_none(self, run: QuestionAnsweringRun) -> None:
+        (part,) = run.encode(row(""))
+        logits = np.full((1, len(part.context)), -3.0)
+        outputs = [{"start_logits": logits, "end_logits": logits}]
+        assert run.decode(row(""), [part], outputs) == Prediction(answer="", score=-6.0)
+
+    def test_a_model_that_gives_no_numbers_is_wrong(self, run: QuestionAnsweringRun) -> None:
+        (part,) = encoded = run.encode(row("the engineer"))
+        logits = np.full((1, len(part.context)), math.nan)
+        found = run.decode(row(""), encoded, [{"start_logits": logits, "end_logits": logits}])
+        assert found == Prediction(answer=None)
+        assert run.score([found], [[]]).metrics["exact_match"] == 0.0
+
+    @pytest.mark.parametrize("answers", [[], {"text": [], "answer_start": []}, ""])
+    def test_a_question_may_have_no_answer(self, run: QuestionAnsweringRun, answers: Any) -> None:
+        assert run.reference({"answers": answers}) == []
+
+    def test_other_forms_are_as_ever(self, run: QuestionAnsweringRun) -> None:
+        assert run.reference({"answers": {"text": ["a river", ""]}}) == ["a river", ""]
+        with pytest.raises(ConfigError, match="empty where there is no answer"):
+            run.reference({"question": "who built it", "answers": None})
+
+    def test_refused_without_version_2_and_told_how(self, reader_dir: Path) -> None:
+        with pytest.raises(ConfigError, match=r"task_args.version_2: true"):
+            open_task(reader_dir).reference({"question": "who", "answers": []})
+
+    def test_both_kinds_of_questions_are_scored_apart(self, run: QuestionAnsweringRun) -> None:
+        predictions = [Prediction(answer=text) for text in ("river", "", "town", "")]
+        scored = run.score(predictions, [["long river"], [], [], ["bridge"]])
+        assert scored.metrics == pytest.approx(
+            {
+                "exact_match": 25.0,
+                "f1": 100 * (2 / 3 + 1) / 4,
+                "HasAns_exact": 0.0,
+                "HasAns_f1": 100 * (2 / 3) / 2,
+                "NoAns_exact": 50.0,
+                "NoAns_f1": 50.0,
+            }
+        )
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("args", "message"),
         [
-            ({"version_2": True}, "SQuAD v2, which is not supported yet"),
+            ({"null_score_diff_threshold": 0.0}, "it acts only with version_2"),
+            ({"version_2": True, "null_score_diff_threshold": math.inf}, "finite number"),
             ({"doc_stride": 32}, "smaller than max_seq_length"),
             ({"max_answer_length": 0}, "greater than or equal to 1"),
             ({"n_best": 0}, "greater than or equal to 1"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantbench.tasks.spans import Span, best_span
+from quantbench.tasks.spans import Span, best_span, null_score
 
 NAN = math.nan
 
@@ -110,6 +110,27 @@ def test_of_equal_scores_the_first_wins() -> None:
 def test_scores_that_are_not_finite_are_no_answers(bad: float) -> None:
     assert choose([[0, 0, bad, 1, 0]], [[0, 0, 0, 1, 0]]) == Span(6, 8, 2.0)
     assert choose([[bad] * 5], [[bad] * 5]) is None
+
+
+def test_a_token_of_no_character_is_no_answer_where_there_may_be_none() -> None:
+    windows = [[None, (0, 2), (2, 2), (3, 5), None]]
+    logits = [np.array([0.0, 1.0, 5.0, 2.0, 0.0])]
+    assert best_span(windows, logits, logits, 20, 30) == Span(2, 2, 10.0)
+    assert best_span(windows, logits, logits, 20, 30, min_characters=1) == Span(2, 5, 7.0)
+
+
+def test_the_null_score_is_the_least_of_all_windows() -> None:
+    starts = [np.array([1.0, 9.0]), np.array([9.0, 0.5, 7.0])]
+    ends = [np.array([2.0, 9.0]), np.array([9.0, 0.25, 7.0])]
+    assert null_score([0, 1], starts, ends) == 0.75
+    assert null_score([0, 2], starts, ends) == 3.0
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_null_score_with_a_nan_in_any_window_is_none(place: int) -> None:
+    logits = [np.array([1.0]), np.array([2.0])]
+    logits[place][0] = NAN
+    assert math.isnan(null_score([0, 0], logits, logits))
 
 
 def test_scores_are_summed_in_double_precision() -> None:

@@ -1,5 +1,6 @@
 """What every task does, whatever it is about: `protocols.Task` and `protocols.TaskRun`."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,9 +14,12 @@ import pytest
 from PIL import Image
 
 from quantbench.core.errors import UsageError
+from quantbench.core.metric_values import metric_value
 from quantbench.protocols import Task, TaskRun
 from quantbench.tasks.image_classification import TASK as IMAGES
 from quantbench.tasks.question_answering import TASK as QUESTIONS
+from quantbench.tasks.text_classification import TASK as TEXTS
+from quantbench.tasks.token_classification import TASK as TAGS
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,12 @@ def class_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"logits": inputs["pixel_values"].mean(axis=(2, 3))}
 
 
+def tag_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Logits that depend on each token alone."""
+    ids = inputs["input_ids"].astype(np.float32)
+    return {"logits": np.sin(ids[..., None] * np.arange(1, 6, dtype=np.float32))}
+
+
 QA_CASE = Case(
     task=QUESTIONS,
     model="reader_dir",
@@ -56,6 +66,11 @@ QA_CASE = Case(
         {"q": "what is long?", "c": "the river is long. " * 12, "answers": ["river", "the river"]},
     ),
     outputs=span_logits,
+)
+QA_2_CASE = dataclasses.replace(
+    QA_CASE,
+    task_args={**QA_CASE.task_args, "version_2": True},
+    rows=(*QA_CASE.rows, {"q": "what is wide?", "c": "the river is long.", "answers": []}),
 )
 IMAGE_CASE = Case(
     task=IMAGES,
@@ -70,9 +85,70 @@ IMAGE_CASE = Case(
     ),
     outputs=class_logits,
 )
+IMAGE_TOP_CASE = dataclasses.replace(IMAGE_CASE, task_args={"top_k": 2})
 
 
-@pytest.fixture(params=[QA_CASE, IMAGE_CASE], ids=lambda case: case.task.spec.name)
+ROWS_OF_TEXT = (
+    {"first": "the river is long", "second": "is it wide?", "label": 2},
+    {"first": "who built the bridge?", "second": "", "label": 0},
+)
+
+
+def text_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Logits that depend on all tokens."""
+    ids = inputs["input_ids"].astype(np.float32)
+    return {"logits": np.stack([np.sin(ids * n).sum(axis=1) for n in (1, 2, 3)], axis=1)}
+
+
+TEXT_CASE = Case(
+    task=TEXTS,
+    model="texts_dir",
+    task_args={"max_seq_length": 24, "positive_class": "Neutral"},
+    data_keys={"text": "first", "text_pair": "second"},
+    ref_keys=("label",),
+    label_names=("neutral", "in_favour", "against"),
+    rows=ROWS_OF_TEXT,
+    outputs=text_logits,
+)
+MULTI_LABEL_CASE = dataclasses.replace(
+    TEXT_CASE,
+    task_args={"is_multi_label": True},
+    data_keys={"text": "first"},
+    rows=tuple(row | {"label": [row["label"]]} for row in ROWS_OF_TEXT),
+)
+REGRESSION_CASE = dataclasses.replace(
+    TEXT_CASE,
+    model="rater_dir",
+    task_args={"is_regression": True},
+    label_names=None,
+    outputs=lambda inputs: {"logits": text_logits(inputs)["logits"][:, :1]},
+)
+TAG_CASE = Case(
+    task=TAGS,
+    model="tagger_dir",
+    task_args={"max_seq_length": 16},
+    data_keys={"tokens": "words"},
+    ref_keys=("tags",),
+    label_names=("B-LOC", "I-LOC", "B-PER", "I-PER", "O"),
+    rows=(
+        {"words": ["Ann", "Lee", "built", "it"], "tags": [2, 3, 4, 4]},
+        {"words": ["the", "long", "river", ""] * 5, "tags": [4, 4, 0, 4] * 5},
+    ),
+    outputs=tag_logits,
+)
+CASES = {
+    "question-answering": QA_CASE,
+    "question-answering-2": QA_2_CASE,
+    "image-classification": IMAGE_CASE,
+    "image-classification-top-2": IMAGE_TOP_CASE,
+    "text-classification": TEXT_CASE,
+    "text-classification, several labels": MULTI_LABEL_CASE,
+    "text-classification, a number": REGRESSION_CASE,
+    "token-classification": TAG_CASE,
+}
+
+
+@pytest.fixture(params=CASES.values(), ids=list(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
@@ -100,7 +176,8 @@ def predict(case: Case, run: TaskRun) -> list[Any]:
 
 def test_the_spec_names_what_the_config_must_give(case: Case) -> None:
     spec = case.task.spec
-    assert set(spec.data_keys) == set(case.data_keys)
+    known = {*spec.data_keys, *spec.optional_data_keys}
+    assert set(spec.data_keys) <= set(case.data_keys) <= known
     assert spec.num_ref_keys == len(case.ref_keys)
     assert spec.metrics
     assert spec.args.model_validate(case.task_args)
@@ -144,16 +221,23 @@ def test_predictions_and_references_are_json(case: Case, run: TaskRun) -> None:
 def test_scores_cover_every_metric_and_every_sample(case: Case, run: TaskRun) -> None:
     predictions = predict(case, run)
     scored = run.score(predictions, [run.reference(row) for row in case.rows])
-    names = {metric.name for metric in case.task.spec.metrics}
+    metrics = case.task.spec.metrics_with(case.task_args)
+    names = {metric.name for metric in metrics}
     assert set(scored.metrics) == set(scored.per_sample) == names
-    for metric in case.task.spec.metrics:
+    assert set(scored.parts) == {metric.name for metric in metrics if metric.form != "mean"}
+    for metric in metrics:
         values = scored.per_sample[metric.name]
         assert len(values) == len(case.rows)
-        assert all(0 <= value <= 1 for value in values)
         if metric.binary:
             assert set(values) <= {0.0, 1.0}
         points = scored.metrics[metric.name] * metric.scale
-        assert points == pytest.approx(100 * sum(values) / len(values))
+        if metric.form == "mean":
+            assert all(0 <= value <= 1 for value in values)
+            assert points == pytest.approx(100 * sum(values) / len(values))
+        else:
+            parts = scored.parts[metric.name]
+            assert len(parts) == len(case.rows)
+            assert points == pytest.approx(100 * metric_value(metric.form, parts))
 
 
 def test_scoring_nothing_or_unequal_numbers_is_an_error(case: Case, run: TaskRun) -> None:

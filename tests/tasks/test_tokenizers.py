@@ -1,13 +1,15 @@
 """Which tokenizers a model can come with, and which are refused, with the reason."""
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from quantbench.core.errors import ConfigError, UsageError
 from quantbench.tasks.question_answering import TASK, QuestionAnsweringRun
+from quantbench.tasks.tokenizer import null_position
+from small_texts import small_config
 
 END = "<|endoftext|>"
 
@@ -16,33 +18,6 @@ def open_task(directory: Path) -> QuestionAnsweringRun:
     keys = {"question": "question", "context": "context"}
     args = {"max_seq_length": 40, "doc_stride": 8}
     return TASK.open(directory, args, keys, ("answers",), None)
-
-
-def small_config(config: Any, directory: Path, **changes: Any) -> Any:
-    """A config without tokens beyond its vocabulary, saved."""
-    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        setattr(config, name, None)
-    for name, value in changes.items():
-        setattr(config, name, value)
-    config.save_pretrained(directory)
-    return config
-
-
-@pytest.fixture
-def gpt2_dir(tmp_path: Path) -> Path:
-    """A GPT-2: bytes, a few merges, no padding token, and no special token in its inputs."""
-    from tokenizers.pre_tokenizers import ByteLevel
-    from transformers import GPT2Config, GPT2TokenizerFast
-
-    merges = [("t", "h"), ("Ġ", "th"), ("Ġ", "r"), ("Ġr", "i")]
-    words = [*sorted(ByteLevel.alphabet()), *("".join(pair) for pair in merges), END]
-    vocab = {word: number for number, word in enumerate(words)}
-    tokenizer = GPT2TokenizerFast(vocab=vocab, merges=merges)
-    assert tokenizer.pad_token is None
-    tokenizer.save_pretrained(tmp_path)
-    config = GPT2Config(vocab_size=len(words), n_embd=32, n_layer=2, n_head=2, n_positions=64)
-    small_config(config, tmp_path)
-    return tmp_path
 
 
 def test_a_tokenizer_without_a_padding_token_works_as_nothing_is_padded(gpt2_dir: Path) -> None:
@@ -112,3 +87,20 @@ def test_a_model_that_knows_more_tokens_than_its_tokenizer_is_fine(gpt2_dir: Pat
     small_config(AutoConfig.from_pretrained(gpt2_dir), gpt2_dir, vocab_size=320)
     dummy = open_task(gpt2_dir).dummy_inputs(8, 64, np.random.default_rng(0))
     assert dummy["input_ids"].max() < 260
+
+
+@pytest.mark.parametrize(
+    ("cls", "bos", "tokens", "expected"),
+    [
+        (2, None, [2, 7, 3, 8, 3], 0),  # BERT
+        (2, 1, [8, 3, 7, 3, 2], 4),  # XLNet: CLS comes last
+        (None, 1, [7, 1, 8], 1),
+        (None, 1, [7, 8], 0),  # GPT-2 adds no token of its own
+        (None, None, [7, 8], 0),
+    ],
+)
+def test_the_token_of_no_answer_is_the_one_that_run_qa_trains_it_on(
+    cls: int | None, bos: int | None, tokens: list[int], expected: int
+) -> None:
+    fast = SimpleNamespace(cls_token_id=cls, bos_token_id=bos)
+    assert null_position(fast, {"input_ids": np.array([tokens])}) == expected

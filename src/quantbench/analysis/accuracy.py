@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -31,9 +32,11 @@ def compare_metric(
     `num_compared` is how many models are compared with this original: the more there are, the
     higher is the upper end that a claim about any of them has to stay below (`family_high`).
 
-    Right/wrong metrics get Tango's score interval, others a smoothed paired bootstrap, of the
-    metric itself where it is no mean; all heed the clusters of the evaluation. Where no sample
-    differs, the score interval with zero flips bounds what was not seen.
+    Samples that a ratio does not count for either model (questions with an answer, where those
+    without are looked at) are left out. Right/wrong metrics get Tango's score interval, others a
+    smoothed paired bootstrap, of the metric itself where it is no mean; all heed the clusters of
+    the evaluation. Where no sample differs, the score interval with zero flips bounds what was not
+    seen.
 
     Raises:
         QuantbenchError: the evaluations are not of the same samples, or a per-sample score is
@@ -44,8 +47,17 @@ def compare_metric(
             "original and optimized were evaluated on different samples: they cannot be paired",
             hint="Evaluate both again with the same dataset, sampling and seed.",
         )
+    old_parts, new_parts = (item.parts.get(metric.name, ()) for item in (original, optimized))
+    clusters = original.clusters
     before = original.per_sample[metric.name]
     after = optimized.per_sample[metric.name]
+    if metric.form == "ratio":
+        counted = _counted(old_parts, new_parts)
+        before, after = (tuple(itertools.compress(each, counted)) for each in (before, after))
+        old_parts, new_parts = (
+            tuple(itertools.compress(each, counted)) for each in (old_parts, new_parts)
+        )
+        clusters = None if clusters is None else tuple(itertools.compress(clusters, counted))
     is_mean = metric.form == "mean"
     if is_mean and not all(0.0 <= score <= 1.0 for score in (*before, *after)):
         raise QuantbenchError(
@@ -57,18 +69,17 @@ def compare_metric(
     worse = sum(difference > 0 for difference in differences)
     better = sum(difference < 0 for difference in differences)
     count = len(differences)
-    effect = stats.design_effect(differences, original.clusters)
-    old_parts, new_parts = (item.parts.get(metric.name, ()) for item in (original, optimized))
+    effect = stats.design_effect(differences, clusters)
     by_score = metric.binary or (worse + better == 0 and old_parts == new_parts)
     levels = (0.95, stats.family_confidence(num_compared))
     if by_score:
         counts = (count / effect, worse / effect, better / effect)
         intervals = tuple(stats.tango_interval(*counts, level) for level in levels)
     elif is_mean:
-        intervals = _smoothed_bootstrap(differences, original.clusters, seed, levels)
+        intervals = _smoothed_bootstrap(differences, clusters, seed, levels)
     else:
         parts = (old_parts, new_parts)
-        intervals = _bootstrap_of_parts(metric.form, *parts, original.clusters, seed, levels)
+        intervals = _bootstrap_of_parts(metric.form, *parts, clusters, seed, levels)
     (low, high), (_, family_high) = intervals
     value, new_value = original.metrics[metric.name], optimized.metrics[metric.name]
     return MetricSummary(
@@ -153,10 +164,21 @@ def compare_metrics(
     seed: int = 0,
     num_compared: int = 1,
 ) -> tuple[MetricSummary, ...]:
-    """`compare_metric` for each of the metrics."""
+    """`compare_metric` for each of the metrics.
+
+    A ratio that no sample counts in for either model has no value, and is left out.
+    """
     return tuple(
-        compare_metric(original, optimized, metric, seed, num_compared) for metric in metrics
+        compare_metric(original, optimized, metric, seed, num_compared)
+        for metric in metrics
+        if metric.form != "ratio"
+        or any(_counted(*(item.parts.get(metric.name, ()) for item in (original, optimized))))
     )
+
+
+def _counted(before: Sequence[Parts], after: Sequence[Parts]) -> list[bool]:
+    """Per sample, whether it contributes to a ratio of either model."""
+    return [any(old) or any(new) for old, new in zip(before, after, strict=True)]
 
 
 def agreement(original: Evaluation, optimized: Evaluation) -> float:

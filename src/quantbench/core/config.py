@@ -63,7 +63,10 @@ class DatasetConfig(Frozen):
     )
     eval_split: NonEmptyStr = Field("validation", description="Split that accuracy is measured on.")
     data_keys: dict[str, str] = Field(
-        description="The task's names for its inputs, mapped to columns of the dataset."
+        description=(
+            "The task's names for its inputs, mapped to columns of the dataset; some are optional "
+            "(text_pair)."
+        )
     )
     ref_keys: tuple[str, ...] = Field(
         min_length=1, description="Columns that hold the references (answers, labels)."
@@ -136,7 +139,11 @@ class TimeBenchmarkArgs(Frozen):
 class SweepConfig(Frozen):
     """One sweep: fixed parameters at top level, swept ones in `benchmarked`."""
 
-    task: NonEmptyStr = Field(description="question-answering or image-classification.")
+    task: NonEmptyStr = Field(
+        description=(
+            "question-answering, text-classification, token-classification or image-classification."
+        )
+    )
     model_name_or_path: NonEmptyStr = Field(
         description=(
             "Hub name, local directory in transformers layout, bundled:NAME, or an ONNX file with "

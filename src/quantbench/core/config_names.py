@@ -70,15 +70,16 @@ def name_problems(data: Json, catalog: Catalog) -> list[Problem]:
         if isinstance(keys, dict):
             given = [str(key) for key in keys]
             path = "dataset.data_keys"
+            takes = (*task.data_keys, *task.optional_data_keys)
             problems += [
                 Problem(
                     f"{path}.{key}",
                     f"{task.name} has no such input",
-                    allowed=", ".join(task.data_keys),
-                    nearest=nearest_name(key, task.data_keys),
+                    allowed=", ".join(takes),
+                    nearest=nearest_name(key, takes),
                 )
                 for key in given
-                if key not in task.data_keys
+                if key not in takes
             ]
             problems += [
                 Problem(f"{path}.{key}", f"required by {task.name}: map it to a column")

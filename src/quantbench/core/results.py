@@ -98,12 +98,14 @@ class Prediction(Frozen):
     """What a model answered for one sample.
 
     Two models agree on a sample if their `answer` is equal. `name` says it in words where the
-    answer is a number (a class); `score` is the model's own, and differs by rounding.
+    answer is a number (a class); `score` is the model's own, and differs by rounding. `top` lists
+    the most likely classes, the answer first, where the task was asked for them.
     """
 
     answer: JsonValue
     name: str | None = None
     score: float | None = None
+    top: tuple[int, ...] = ()
 
 
 class Evaluation(Frozen):

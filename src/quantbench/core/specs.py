@@ -57,9 +57,9 @@ class MetricSpec:
 class TaskSpec:
     """What is fixed for a task.
 
-    `data_keys` are the names that `dataset.data_keys` must map to columns; `num_ref_keys` the
-    number of reference columns. `auto_class` and `architecture_suffix` name the model head,
-    `output_names` the outputs that are read.
+    `data_keys` are the names that `dataset.data_keys` must map to columns, `optional_data_keys`
+    those that it may; `num_ref_keys` is the number of reference columns. `auto_class` and
+    `architecture_suffix` name the model head, `output_names` the outputs that are read.
     """
 
     name: str
@@ -71,6 +71,7 @@ class TaskSpec:
     architecture_suffix: str
     output_names: tuple[str, ...]
     args: type[Frozen] = NoArgs
+    optional_data_keys: tuple[str, ...] = ()
 
     def metrics_with(self, task_args: Mapping[str, JsonValue]) -> tuple[MetricSpec, ...]:
         """The metrics that the task has with those arguments, the primary one first."""

@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from quantbench.core.config import DatasetConfig
 from quantbench.core.errors import ConfigError, UsageError
+from quantbench.data.rows import class_label
 from quantbench.data.sources import find_source
 
 if TYPE_CHECKING:
     from datasets import Features
 
-# `classes` are numbers with class names; `answers` is what SQuAD has: texts below the name `text`.
-Kind = Literal["text", "image", "classes", "integer", "number", "texts", "answers", "other"]
+# `classes` are numbers with class names, `tags` lists of them; `answers` is what SQuAD has: texts
+# below the name `text`.
+Kind = Literal[
+    "text", "image", "classes", "integer", "number", "texts", "tags", "integers", "answers", "other"
+]
+_LISTS: Mapping[Kind, Kind] = {
+    "text": "texts",
+    "classes": "tags",
+    "integer": "integers",
+    "answers": "answers",
+}
 
 _BUILDER_OF_ENDING = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
 
@@ -116,16 +126,15 @@ def tokenizer_limit(model_dir: Path) -> int | None:
 
 
 def _columns(features: Features) -> tuple[ColumnFacts, ...]:
-    from datasets import ClassLabel
-
     return tuple(
-        ColumnFacts(
-            name,
-            _kind(feature),
-            tuple(feature.names or ()) if isinstance(feature, ClassLabel) else (),
-        )
+        ColumnFacts(name, _kind(feature), _class_names(feature))
         for name, feature in features.items()
     )
+
+
+def _class_names(feature: Any) -> tuple[str, ...]:
+    label = class_label(feature)
+    return () if label is None else tuple(label.names or ())
 
 
 def _kind(feature: Any) -> Kind:
@@ -143,8 +152,7 @@ def _kind(feature: Any) -> Kind:
             return "integer"
         return "number" if dtype.startswith("float") else "other"
     if isinstance(feature, List | LargeList):
-        inner = _kind(feature.feature)
-        return "texts" if inner == "text" else "answers" if inner == "answers" else "other"
+        return _LISTS.get(_kind(feature.feature), "other")
     if isinstance(feature, dict) and _kind(feature.get("text")) in ("text", "texts"):
         return "answers"
     return "other"

@@ -14,7 +14,7 @@ from quantbench.data.fingerprint import fingerprint
 from quantbench.data.sources import find_source
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import ClassLabel, Dataset
 
 SplitParameter = Literal["dataset.eval_split", "dataset.calibration_split"]
 
@@ -24,9 +24,10 @@ class Split:
     """One split.
 
     `rows` has all columns; images decode to PIL. `fingerprint` is of the columns that are used
-    (see `data.fingerprint`). `class_names` has the names of each column of class labels, in the
-    order of their numbers. `origin` and `location` say what was really read, `revision` the
-    commit if it came from the hub. `notes` are sentences that the user should see.
+    (see `data.fingerprint`). `class_names` has the names of each column of class labels, or of
+    lists of them, in the order of their numbers. `origin` and `location` say what was really
+    read, `revision` the commit if it came from the hub. `notes` are sentences that the user
+    should see.
     """
 
     rows: Dataset
@@ -86,8 +87,6 @@ def load_split(dataset: DatasetConfig, split: str, config_path: SplitParameter) 
     Raises:
         ConfigError: the dataset, split or columns are not there; all missing columns at once.
     """
-    from datasets import ClassLabel
-
     source = find_source(dataset)
     if split not in source.splits:
         refuse(
@@ -110,15 +109,24 @@ def load_split(dataset: DatasetConfig, split: str, config_path: SplitParameter) 
         num_rows=len(rows),
         columns=tuple(rows.column_names),
         class_names={
-            name: tuple(feature.names)
+            name: tuple(label.names)
             for name, feature in rows.features.items()
-            if isinstance(feature, ClassLabel)
+            if (label := class_label(feature)) is not None
         },
         origin=source.origin,
         location=source.location,
         revision=source.revision,
         notes=source.notes,
     )
+
+
+def class_label(feature: Any) -> ClassLabel | None:
+    """The class labels that a column holds, alone or in lists; None if it holds none."""
+    from datasets import ClassLabel, LargeList, List
+
+    if isinstance(feature, List | LargeList):
+        return class_label(feature.feature)
+    return feature if isinstance(feature, ClassLabel) else None
 
 
 def _wanted_columns(dataset: DatasetConfig, *, with_references: bool) -> dict[str, str]:

@@ -7,6 +7,7 @@ in `docs/export.md`).
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,8 +121,9 @@ def _write(
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
     if num_bytes > MOST_BYTES:
         raise QuantbenchError(f"the model has {num_bytes / 1e9:.1f} GB; one file holds at most 2")
-    tensors = {name: torch.from_numpy(np.array(array)) for name, array in inputs.items()}
-    axes = {name: _varying(array) for name, array in inputs.items()}
+    names = _in_order(model, inputs)
+    tensors = {name: torch.from_numpy(np.array(inputs[name])) for name in names}
+    axes = {name: _varying(inputs[name]) for name in names}
     write = dynamo.write if export.exporter == "dynamo" else torchscript.write
     with captured() as said:
         try:
@@ -134,6 +136,16 @@ def _write(
                 f"{_reason(error) or _last_lines(said())}",
                 hint=_other_ways(export),
             ) from error
+
+
+def _in_order(model: torch.nn.Module, inputs: Inputs) -> list[str]:
+    """The names of the inputs in the order of the model's parameters.
+
+    The exporters take inputs by name, and then name the graph's by their place in that order: those
+    of another order (BERT's tokenizer has token types before the mask) would change names.
+    """
+    places = {name: place for place, name in enumerate(inspect.signature(model.forward).parameters)}
+    return sorted(inputs, key=lambda name: places.get(name, len(places)))
 
 
 def _traced(samples: Sequence[Inputs]) -> Inputs:

@@ -44,10 +44,10 @@ def model_classes(config: Mapping[str, Any]) -> dict[int, str]:
 def match_classes(column: ColumnFacts, id2label: Mapping[int, str]) -> Matched:
     """Say which class of the dataset is which of the model, by the rule that a run follows."""
     theirs = _listed([f"{number} = {id2label[number]}" for number in sorted(id2label)])
-    if column.kind == "text":
+    if column.kind in ("text", "texts"):
         line = f"classes: the names in {column.name} are looked up among the model's: {theirs}"
         return Matched(True, (line,))
-    if column.kind != "classes":
+    if column.kind not in ("classes", "tags"):
         line = (
             f"classes: {column.name} has no names; its numbers are taken as the model's: {theirs}"
         )

@@ -35,6 +35,40 @@ WANTED: dict[str, dict[str, Wanted]] = {
             ("label", "labels", "class", "target", "category", "fine_label"),
         ),
     },
+    "text-classification": {
+        "text": Wanted(
+            ("text",),
+            ("text", "sentence1", "question1", "premise", "question", "sentence", "content"),
+        ),
+        "references": Wanted(
+            ("classes", "integer", "text"),
+            ("label", "labels", "class", "target", "category", "coarse_label", "sentiment"),
+        ),
+    },
+    "token-classification": {
+        "tokens": Wanted(("texts",), ("tokens", "words")),
+        "references": Wanted(
+            ("tags", "integers", "texts"),
+            ("ner_tags", "tags", "labels", "ner", "pos_tags", "chunk_tags"),
+        ),
+    },
+}
+# References that are no class numbers or names, by the argument of the task that asks for them.
+OTHER_REFERENCES: dict[str, Wanted] = {
+    "is_regression": Wanted(
+        ("number", "integer"), ("label", "labels", "score", "similarity_score", "rating", "target")
+    ),
+    "is_multi_label": Wanted(
+        ("texts", "tags", "integers", "other"), ("labels", "label", "classes", "tags")
+    ),
+}
+# The names of the second of two texts, by that of the first: GLUE's, and text_pair.
+_SECOND_TEXT = {
+    "text": "text_pair",
+    "sentence1": "sentence2",
+    "question1": "question2",
+    "premise": "hypothesis",
+    "question": "sentence",
 }
 
 
@@ -67,6 +101,17 @@ def find_columns(columns: Sequence[ColumnFacts], wanted: Mapping[str, Wanted]) -
     return found
 
 
+def find_second_text(columns: Sequence[ColumnFacts], first: Found | None) -> Found | None:
+    """The column of the second text of a pair; None where there is one text only."""
+    if first is None:
+        return None
+    name = _SECOND_TEXT.get(first.column.name.lower())
+    named = None if name is None else _by_column_name(columns, Wanted(("text",), (name,)))
+    if named is None:
+        return None
+    return Found(named, f"from its name, beside {first.column.name}")
+
+
 def _by_column_name(columns: Sequence[ColumnFacts], want: Wanted) -> ColumnFacts | None:
     for kind in want.kinds:
         by_name = {column.name.lower(): column for column in columns if column.kind == kind}
@@ -85,6 +130,8 @@ def kind_in_words(column: ColumnFacts) -> str:
         "integer": "whole numbers",
         "number": "numbers",
         "texts": "lists of texts",
+        "tags": f"lists of numbers of {len(column.class_names)} named classes",
+        "integers": "lists of whole numbers",
         "answers": "answers in the form of SQuAD",
         "other": "something else",
     }[column.kind]

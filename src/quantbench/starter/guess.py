@@ -14,7 +14,14 @@ from quantbench.data.describe import DatasetFacts, SplitFacts
 from quantbench.data.models import ModelSource, check_architecture
 from quantbench.starter import columns
 from quantbench.starter.classes import match_classes, model_classes
-from quantbench.starter.columns import WANTED, Found, Wanted, find_columns
+from quantbench.starter.columns import (
+    OTHER_REFERENCES,
+    WANTED,
+    Found,
+    Wanted,
+    find_columns,
+    find_second_text,
+)
 from quantbench.starter.entries import Entry, guessed, to_fill_in
 from quantbench.tasks.tokenizer import max_tokens
 
@@ -69,15 +76,20 @@ def guess_config(
     )
     evaluated = None if data is None else columns.find_eval_split(data.splits)
     calibrated = None if data is None else columns.find_calibration_split(data.splits, evaluated)
-    metrics = task.metrics_with({})
+    task_args = _task_args(task, model, limit)
+    asked = {entry.key: entry.value for entry in task_args}
+    metrics = task.metrics_with(asked)
     revision = Entry("model_revision", model.revision, "the commit that was looked at")
-    dataset = _without_data(task) if data is None else _dataset(task, model, data, evaluated)
+    wanted = _wanted(task, asked)
+    dataset = (
+        _without_data(task) if data is None else _dataset(task, model, data, evaluated, wanted)
+    )
     entries = [
         guessed("task", task.name, f"config.json says {model.architecture}"),
         Entry("model_name_or_path", model.name, above=model.notes),
         *([revision] if model.revision is not None else []),
         dataset,
-        *_task_args(task, limit),
+        *([Entry("task_args", block=task_args)] if task_args else []),
         Entry("metrics", [metric.name for metric in metrics], f"all metrics of {task.name}"),
         *_max_eval_samples(evaluated),
         *_timing(task, limit),
@@ -87,11 +99,23 @@ def guess_config(
     return tuple(entries)
 
 
+def _wanted(task: TaskSpec, task_args: Mapping[str, JsonValue]) -> dict[str, Wanted]:
+    """What the columns of the task must be like, by its name for the input."""
+    wanted = WANTED.get(task.name) or {
+        key: Wanted(("text",), (key,)) for key in (*task.data_keys, REFERENCES)
+    }
+    other = next((OTHER_REFERENCES[name] for name in task_args if name in OTHER_REFERENCES), None)
+    return wanted if other is None else wanted | {REFERENCES: other}
+
+
 def _without_data(task: TaskSpec) -> Entry:
     def place(key: str, value: str, what: str) -> Entry:
         return replace(to_fill_in(key, what), value=value)
 
-    keys = tuple(to_fill_in(key, f"the column with the {key} input") for key in task.data_keys)
+    keys = (
+        *(to_fill_in(key, f"the column with the {key} input") for key in task.data_keys),
+        *(_optional(key) for key in task.optional_data_keys),
+    )
     return Entry(
         "dataset",
         above=("",),
@@ -114,14 +138,19 @@ def _without_data(task: TaskSpec) -> Entry:
     )
 
 
+def _optional(key: str) -> Entry:
+    return Entry(key, "...", f"optional: the column with the {key} input", filled=False)
+
+
 def _dataset(
-    task: TaskSpec, model: ModelSource, data: DatasetFacts, evaluated: SplitFacts | None
+    task: TaskSpec,
+    model: ModelSource,
+    data: DatasetFacts,
+    evaluated: SplitFacts | None,
+    wanted: Mapping[str, Wanted],
 ) -> Entry:
     calibrated = columns.find_calibration_split(data.splits, evaluated)
     seen = evaluated or next(iter(data.splits), SplitFacts("", 0, ()))
-    wanted = WANTED.get(task.name) or {
-        key: Wanted(("text",), (key,)) for key in (*task.data_keys, REFERENCES)
-    }
     found = find_columns(seen.columns, wanted)
     given: list[Entry] = [Entry("path", data.path, above=data.notes)]
     if data.data_files is not None:
@@ -136,7 +165,10 @@ def _dataset(
         given.append(Entry("name", data.name))
     if data.revision is not None:
         given.append(Entry("revision", data.revision, "the commit that was looked at"))
-    keys = tuple(columns.column_entry(key, found.get(key), seen.columns) for key in task.data_keys)
+    keys = [columns.column_entry(key, found.get(key), seen.columns) for key in task.data_keys]
+    second = find_second_text(seen.columns, found.get("text"))
+    for key in task.optional_data_keys:
+        keys.append(columns.column_entry(key, second, ()) if second else _optional(key))
     cluster = (
         [
             Entry(
@@ -155,21 +187,23 @@ def _dataset(
         block=(
             *given,
             columns.eval_split_entry(data.splits, evaluated),
-            Entry("data_keys", block=keys),
-            _references(task, model, found.get(REFERENCES), seen),
+            Entry("data_keys", block=tuple(keys)),
+            _references(task, model, found.get(REFERENCES), seen, wanted[REFERENCES]),
             columns.calibration_split_entry(data.splits, calibrated),
             *cluster,
         ),
     )
 
 
-def _references(task: TaskSpec, model: ModelSource, found: Found | None, seen: SplitFacts) -> Entry:
+def _references(
+    task: TaskSpec, model: ModelSource, found: Found | None, seen: SplitFacts, wanted: Wanted
+) -> Entry:
     if found is None or task.num_ref_keys != 1:
         count = "one" if task.num_ref_keys == 1 else str(task.num_ref_keys)
         what = f"{count} of the columns {columns.columns_in_words(seen.columns)}"
         return replace(to_fill_in("ref_keys", what), value="[...]")
     name = found.column.name
-    if "classes" not in WANTED.get(task.name, {}).get(REFERENCES, Wanted((), ())).kinds:
+    if not {"classes", "tags"} & set(wanted.kinds):
         return guessed("ref_keys", [name], found.why)
     matched = match_classes(found.column, model_classes(model.config))
     if matched.accepted:
@@ -178,20 +212,30 @@ def _references(task: TaskSpec, model: ModelSource, found: Found | None, seen: S
     return replace(to_fill_in("ref_keys", what, matched.lines), value="[...]")
 
 
-def _task_args(task: TaskSpec, limit: int | None) -> list[Entry]:
-    """Windows that fit the model, where those of the task do not."""
+def _task_args(task: TaskSpec, model: ModelSource, limit: int | None) -> tuple[Entry, ...]:
+    """The kind of answer that the model gives; windows that fit it, where the task's do not."""
     fields = task.args.model_fields
-    if "max_seq_length" not in fields or limit is None:
-        return []
-    default = fields["max_seq_length"].default
-    if limit >= default:
-        return []
+    if "is_regression" in fields:
+        return _kind_of_answer(model)
+    default = fields["max_seq_length"].default if "max_seq_length" in fields else None
+    if limit is None or default is None or limit >= default:
+        return ()
     block = [guessed("max_seq_length", limit, f"the model takes no more; the default is {default}")]
     if "doc_stride" in fields:
         # As run_qa's 128 of 384: a third is read twice, the question still has room.
         why = "a third of max_seq_length, as the default is"
         block.append(guessed("doc_stride", limit // 3, why))
-    return [Entry("task_args", block=tuple(block))]
+    return tuple(block)
+
+
+def _kind_of_answer(model: ModelSource) -> tuple[Entry, ...]:
+    """Of a classifier of texts, where it is not one class of several."""
+    if len(model_classes(model.config)) == 1:
+        return (guessed("is_regression", True, "config.json has one output"),)
+    trained_for = model.config.get("problem_type")
+    if trained_for == "multi_label_classification":
+        return (guessed("is_multi_label", True, f"config.json says {trained_for}"),)
+    return ()
 
 
 def _max_eval_samples(evaluated: SplitFacts | None) -> list[Entry]:

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from quantbench.core.errors import ConfigError, Problem, UsageError
+from quantbench.core.frozen import Frozen
 from quantbench.core.results import Prediction
 from quantbench.core.specs import MetricSpec, TaskSpec
 from quantbench.protocols import Array, Encoded, Inputs, Outputs, Scored
 from quantbench.tasks.labels import align_labels, class_names, label_id, matched_by_number
+from quantbench.tasks.one_class import most_likely
 
 # Grey levels beyond 8 bits have no agreed brightness: Pillow would cut them off at 255.
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 # Of an image that is only resized, before its middle is cut out: 200 MB as float32.
 _MAX_RESIZED_PIXELS = 2**24
+
+
+class ImageClassificationArgs(Frozen):
+    """What is counted as right, beside the most likely class."""
+
+    top_k: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="Adds top_k_accuracy: right if the class is among the k most likely (5 for "
+        "ImageNet's top-5).",
+    )
+
+
+def _has_top_k(args: ImageClassificationArgs) -> bool:
+    return args.top_k is not None
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,7 @@ class ImageClassificationRun:
     image_column: str
     label_column: str
     notes: tuple[str, ...] = ()
+    top_k: int | None = None
 
     def encode(self, row: Mapping[str, Any]) -> tuple[Encoded, ...]:
         """The image as `pixel_values`, float32 [1, 3, height, width].
@@ -63,17 +79,17 @@ class ImageClassificationRun:
             outputs: one entry with `logits` [1, classes].
 
         Returns:
-            As answer the model's class number, with its name and probability. All are None if a
+            As answer the model's class number, with its name and probability, and with `top_k`
+            the numbers of as many classes; of equal logits the first class wins. All are None if a
             logit is not a number, which no label equals: a broken model is wrong, not right by
             chance.
         """
-        logits = np.asarray(outputs[0]["logits"][0], dtype=np.float64)
-        if np.isnan(logits).any():
-            return Prediction(answer=None)
-        label = int(np.argmax(logits))
-        total = float(np.exp(logits - logits[label]).sum()) if math.isfinite(logits[label]) else 1.0
-        name = self.id2label.get(label, str(label))
-        return Prediction(answer=label, name=name, score=1.0 / total)
+        logits = outputs[0]["logits"][0]
+        found = most_likely(logits, self.id2label)
+        if found.answer is None or self.top_k is None:
+            return found
+        highest = np.argsort(-logits, kind="stable")[: self.top_k]
+        return found.model_copy(update={"top": tuple(highest.tolist())})
 
     def reference(self, row: Mapping[str, Any]) -> JsonValue:
         """The model's class number for the label of a row.
@@ -86,6 +102,9 @@ class ImageClassificationRun:
     def score(self, predictions: Sequence[Prediction], references: Sequence[Any]) -> Scored:
         """Accuracy as a fraction; per sample 1.0 (right) or 0.0 (wrong).
 
+        `top_k_accuracy` is scikit-learn's `top_k_accuracy_score`, but for equal logits, of which
+        scikit-learn takes the last class first.
+
         Raises:
             ValueError: no samples, or not as many references.
         """
@@ -95,7 +114,15 @@ class ImageClassificationRun:
             float(prediction.answer == label)
             for prediction, label in zip(predictions, references, strict=True)
         )
-        return Scored({"accuracy": sum(right) / len(right)}, {"accuracy": right})
+        per_sample = {"accuracy": right}
+        if self.top_k is not None:
+            per_sample["top_k_accuracy"] = tuple(
+                float(label in prediction.top)
+                for prediction, label in zip(predictions, references, strict=True)
+            )
+        return Scored(
+            {name: sum(each) / len(each) for name, each in per_sample.items()}, per_sample
+        )
 
     def dummy_inputs(
         self, batch_size: int, input_length: int | None, rng: np.random.Generator
@@ -156,11 +183,15 @@ class ImageClassification:
         name="image-classification",
         data_keys=("primary",),
         num_ref_keys=1,
-        metrics=(MetricSpec("accuracy", scale=100.0, binary=True),),
+        metrics=(
+            MetricSpec("accuracy", scale=100.0, binary=True),
+            MetricSpec("top_k_accuracy", scale=100.0, binary=True, applies=_has_top_k),
+        ),
         uses_input_length=False,
         auto_class="AutoModelForImageClassification",
         architecture_suffix="ForImageClassification",
         output_names=("logits",),
+        args=ImageClassificationArgs,
     )
 
     def open(
@@ -182,11 +213,11 @@ class ImageClassification:
         Raises:
             UsageError: there is no image processor, or the model is not one of several classes
                 for color images of one size.
-            ConfigError: the dataset's classes are not the model's.
+            ConfigError: the dataset's classes are not the model's, or are too few for `top_k`.
         """
         from transformers import AutoConfig, AutoImageProcessor
 
-        self.spec.args.model_validate(dict(task_args))
+        args = ImageClassificationArgs.model_validate(dict(task_args))
         try:
             config = AutoConfig.from_pretrained(
                 model_dir, local_files_only=True, trust_remote_code=False
@@ -205,6 +236,11 @@ class ImageClassification:
                 f"the model in {model_dir} has {len(id2label)} class: every answer would be right",
                 hint="A model with one output is for regression, which is another task.",
             )
+        if args.top_k is not None and args.top_k >= len(id2label):
+            message = f"the model has {len(id2label)} classes: every answer would be right"
+            allowed = f"2 to {len(id2label) - 1}" if len(id2label) > 2 else "none: leave it out"
+            problem = Problem("task_args.top_k", message, str(args.top_k), allowed)
+            raise ConfigError("task_args", [problem])
         aligned = align_labels(label_names, id2label)
         by_number = matched_by_number(label_names, id2label)
         run = ImageClassificationRun(
@@ -214,6 +250,7 @@ class ImageClassification:
             image_column=data_keys["primary"],
             label_column=ref_keys[0],
             notes=() if by_number is None else (by_number,),
+            top_k=args.top_k,
         )
         _check_sizes(run, getattr(config, "num_channels", 3), model_dir)
         return run

@@ -1,7 +1,8 @@
-"""Extractive question answering: the answer is a span of the context (SQuAD v1.1)."""
+"""Extractive question answering: a span of the context (SQuAD v1.1), or no answer (v2)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ from quantbench.core.results import Prediction
 from quantbench.core.specs import MetricSpec, TaskSpec
 from quantbench.protocols import Encoded, Inputs, Outputs, Scored
 from quantbench.tasks.qa_windows import WindowSize, make_windows, window_size
-from quantbench.tasks.spans import best_span
-from quantbench.tasks.squad_metric import best_over_references, exact_match, f1
-from quantbench.tasks.tokenizer import Tokenizer, load_tokenizer
+from quantbench.tasks.rows import text_of
+from quantbench.tasks.spans import best_span, null_score
+from quantbench.tasks.squad_scores import score_version_1, score_version_2
+from quantbench.tasks.tokenizer import Tokenizer, check_length, load_tokenizer, null_position
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 
@@ -36,7 +38,11 @@ class QuestionAnsweringArgs(Frozen):
     n_best: AtLeastOne = Field(20, description="Candidates for the start and for the end.")
     max_answer_length: AtLeastOne = Field(30, description="Tokens in an answer, at most.")
     version_2: bool = Field(
-        False, description="Questions without an answer (SQuAD v2) are not supported: false only."
+        False, description="There are questions without an answer, as in SQuAD v2."
+    )
+    null_score_diff_threshold: float = Field(
+        0.0,
+        description="By how much no answer must score higher than the best span; with version_2.",
     )
 
     @field_validator("doc_stride")
@@ -47,15 +53,19 @@ class QuestionAnsweringArgs(Frozen):
             raise PydanticCustomError("doc_stride", "smaller than max_seq_length")
         return value
 
-    @field_validator("version_2")
+    @field_validator("null_score_diff_threshold")
     @classmethod
-    def _version_2_is_not_there(cls, value: bool) -> bool:
-        if value:
+    def _there_may_be_no_answer(cls, value: float, info: ValidationInfo) -> float:
+        if info.data.get("version_2") is False:
             raise PydanticCustomError(
-                "version_2",
-                "false: questions without an answer come with SQuAD v2, which is not supported yet",
+                "null_score_diff_threshold",
+                "left out: it acts only with version_2, where questions may have no answer",
             )
         return value
+
+
+def _has_version_2(args: QuestionAnsweringArgs) -> bool:
+    return args.version_2
 
 
 @dataclass(frozen=True)
@@ -76,8 +86,8 @@ class QuestionAnsweringRun:
         Raises:
             ConfigError: a column does not hold a text, or there is not a single token.
         """
-        question = _text(row, self.question_column, "question")
-        context = _text(row, self.context_column, "context")
+        question = text_of(row, self.question_column, "question")
+        context = text_of(row, self.context_column, "context")
         windows = make_windows(self.tokenizer, question, context, self.size)
         if not windows[0].offsets:  # GPT-2 and the like add no token of their own
             message = (
@@ -90,7 +100,10 @@ class QuestionAnsweringRun:
     def decode(
         self, row: Mapping[str, Any], encoded: Sequence[Encoded], outputs: Sequence[Outputs]
     ) -> Prediction:
-        """The best span over all windows.
+        """The best span over all windows, or no answer.
+
+        With `version_2` there is none if the null score (`spans.null_score`) is higher than that
+        of the best span by more than `null_score_diff_threshold`.
 
         Args:
             row: the sample.
@@ -100,62 +113,70 @@ class QuestionAnsweringRun:
         Returns:
             As answer the text as it stands in the context, as score the sum of the two logits.
             If no span is valid the text is empty and the score 0 (`run_qa` writes the word
-            "empty").
+            "empty"). With `version_2` an empty text is no answer, its score the null score; the
+            answer is None where not even that is a number, which no reference equals.
         """
+        starts = [output["start_logits"][0] for output in outputs]
+        ends = [output["end_logits"][0] for output in outputs]
+        args = self.args
         span = best_span(
             [part.context for part in encoded],
-            [output["start_logits"][0] for output in outputs],
-            [output["end_logits"][0] for output in outputs],
-            self.args.n_best,
-            self.args.max_answer_length,
+            starts,
+            ends,
+            args.n_best,
+            args.max_answer_length,
+            min_characters=int(args.version_2),
         )
+        if args.version_2:
+            positions = [null_position(self.tokenizer.fast, part.inputs) for part in encoded]
+            null = null_score(positions, starts, ends)
+            if not math.isfinite(null):
+                null = -math.inf
+            if span is None or null - span.score > args.null_score_diff_threshold:
+                known = math.isfinite(null)
+                return Prediction(answer="" if known else None, score=null if known else None)
         if span is None:
             return Prediction(answer="", score=0.0)
-        context = _text(row, self.context_column, "context")
+        context = text_of(row, self.context_column, "context")
         return Prediction(answer=context[span.start : span.end], score=span.score)
 
     def reference(self, row: Mapping[str, Any]) -> JsonValue:
         """The accepted answers, a list of texts.
 
         The column holds `{"text": [...], "answer_start": [...]}` as SQuAD has it, a list of
-        texts, a list of `{"text": ...}`, or one text.
+        texts, a list of `{"text": ...}`, or one text. With `version_2` it may hold none: an empty
+        list, or an empty text.
 
         Raises:
-            ConfigError: something else, or no answer at all.
+            ConfigError: something else, or no answer at all where there must be one.
         """
-        answers = _answer_texts(row.get(self.answers_column))
-        if answers:
+        value = row.get(self.answers_column)
+        answers = () if self.args.version_2 and value == "" else _answer_texts(value)
+        if answers or (answers is not None and self.args.version_2):
             return list(answers)
-        what = "no answer" if answers is not None else f"{row.get(self.answers_column)!r:.80}"
+        what = "no answer" if answers is not None else f"{value!r:.80}"
+        needed = (
+            "each needs a list of texts, or {text: [...]}, empty where there is no answer"
+            if self.args.version_2
+            else "each needs one answer or more, as {text: [...]} or a list of texts (for data "
+            "with questions that have no answer, as SQuAD v2, set task_args.version_2: true)"
+        )
         message = (
             f"the column {self.answers_column} holds {what} for the question "
-            f"{row.get(self.question_column)!r:.80}; each needs one answer or more, as "
-            "{text: [...]} or a list of texts (questions without an answer are SQuAD v2, "
-            "which is not supported yet)"
+            f"{row.get(self.question_column)!r:.80}; {needed}"
         )
         raise ConfigError("references", [Problem("dataset.ref_keys[0]", message)])
 
     def score(self, predictions: Sequence[Prediction], references: Sequence[Any]) -> Scored:
-        """Exact match and F1.
-
-        Metrics are percentages, as the official script gives them. Per-sample values are
-        fractions, 0 to 1 (exact match: 0 or 1): a metric is 100 times their mean.
+        """Exact match and F1 of SQuAD v1.1 or v2: percentages; per sample fractions.
 
         Raises:
             ValueError: no samples, or not as many references.
         """
         if not predictions:
             raise ValueError("nothing to score: there are no predictions")
-        pairs = list(zip(predictions, references, strict=True))
-        per_sample = {
-            name: tuple(
-                best_over_references(metric, str(prediction.answer), accepted)
-                for prediction, accepted in pairs
-            )
-            for name, metric in (("exact_match", exact_match), ("f1", f1))
-        }
-        metrics = {name: 100.0 * sum(values) / len(values) for name, values in per_sample.items()}
-        return Scored(metrics=metrics, per_sample=per_sample)
+        answers = [None if each.answer is None else str(each.answer) for each in predictions]
+        return (score_version_2 if self.args.version_2 else score_version_1)(answers, references)
 
     def dummy_inputs(
         self, batch_size: int, input_length: int | None, rng: np.random.Generator
@@ -181,6 +202,13 @@ class QuestionAnswering:
         metrics=(
             MetricSpec("exact_match", scale=1.0, binary=True),
             MetricSpec("f1", scale=1.0, binary=False),
+            *(
+                MetricSpec(
+                    f"{kind}_{name}", scale=1.0, binary=binary, form="ratio", applies=_has_version_2
+                )
+                for kind in ("HasAns", "NoAns")
+                for name, binary in (("exact", True), ("f1", False))
+            ),
         ),
         uses_input_length=True,
         auto_class="AutoModelForQuestionAnswering",
@@ -207,12 +235,9 @@ class QuestionAnswering:
         """
         args = QuestionAnsweringArgs.model_validate(dict(task_args))
         tokenizer = load_tokenizer(model_dir, graph_inputs)
-        limit = tokenizer.max_length
         # The default stands for "as long as the model takes"; a length that was asked for is kept.
-        if "max_seq_length" in args.model_fields_set and limit and args.max_seq_length > limit:
-            message = f"the model takes at most {limit} tokens"
-            problem = Problem("task_args.max_seq_length", message, str(args.max_seq_length))
-            raise ConfigError("task_args", [problem])
+        if "max_seq_length" in args.model_fields_set:
+            check_length(tokenizer, args.max_seq_length)
         return QuestionAnsweringRun(
             tokenizer=tokenizer,
             size=window_size(tokenizer, args.max_seq_length, args.doc_stride),
@@ -224,15 +249,6 @@ class QuestionAnswering:
 
 
 TASK = QuestionAnswering()
-
-
-def _text(row: Mapping[str, Any], column: str, key: str) -> str:
-    value = row[column]
-    if isinstance(value, str):
-        return value
-    advice = "leave the row out, or fill it in" if value is None else "write it as a text"
-    message = f"the column {column} holds {value!r:.80}, not a text: {advice}"
-    raise ConfigError("rows", [Problem(f"dataset.data_keys.{key}", message)])
 
 
 def _answer_texts(value: Any) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""Saying which row of a dataset a problem is in: a task sees one row, and not its number.
+"""Reading rows, and saying which one a problem is in: a task sees one row, and not its number.
 
 Rows are numbered by their place in the split, from 0 on; the number is also the sample id, so ids
 are unique whatever columns a dataset has.
@@ -29,6 +29,25 @@ def naming_row(number: int | str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(f"row {number} (the first is 0)", error.problems) from error
+
+
+def text_of(row: Mapping[str, Any], column: str, key: str) -> str:
+    """The text in a column.
+
+    Args:
+        row: the sample.
+        column: of the dataset.
+        key: the task's name for the input.
+
+    Raises:
+        ConfigError: the column holds something else, or nothing.
+    """
+    value = row[column]
+    if isinstance(value, str):
+        return value
+    advice = "leave the row out, or fill it in" if value is None else "write it as a text"
+    message = f"the column {column} holds {value!r:.80}, not a text: {advice}"
+    raise ConfigError("rows", [Problem(f"dataset.data_keys.{key}", message)])
 
 
 def check_one_type_per_column(

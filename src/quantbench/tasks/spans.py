@@ -1,7 +1,6 @@
 """From the logits of question answering to the best span of the context.
 
-Source: `postprocess_qa_predictions` of transformers' `run_qa` example, for questions that all
-have an answer.
+Source: `postprocess_qa_predictions` of transformers' `run_qa` example (`utils_qa.py`).
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ def best_span(
     end_logits: Sequence[Array],
     n_best: int,
     max_answer_length: int,
+    min_characters: int = 0,
 ) -> Span | None:
     """The span with the highest sum of logits, over all windows of one context.
 
@@ -49,6 +49,8 @@ def best_span(
         end_logits: likewise.
         n_best: candidates on each side.
         max_answer_length: in tokens.
+        min_characters: of a span. Some tokenizers have tokens of no character (a lone blank of
+            RoBERTa), which `run_qa` takes for answers, but not where there may be no answer.
 
     Returns:
         The best span; None if no pair is valid. Pairs whose score is not finite are not valid.
@@ -65,10 +67,35 @@ def best_span(
                     continue
                 if not first <= last < first + max_answer_length:
                     continue
+                if finish[1] - begin[0] < min_characters:
+                    continue
                 score = float(starts[first] + ends[last])
                 if math.isfinite(score) and (best is None or score > best.score):
                     best = Span(begin[0], finish[1], score)
     return best
+
+
+def null_score(
+    positions: Sequence[int], start_logits: Sequence[Array], end_logits: Sequence[Array]
+) -> float:
+    """How much speaks for there being no answer: the least over all windows of one context.
+
+    Each window says it with both logits of one token: all of them have to agree that the answer is
+    not in them.
+
+    Args:
+        positions: per window, the place of that token.
+        start_logits: per window, shape [length] or longer.
+        end_logits: likewise.
+
+    Returns:
+        The sum of the two logits, in float64; NaN if it is in any window.
+    """
+    scores = [
+        float(starts[position]) + float(ends[position])
+        for position, starts, ends in zip(positions, start_logits, end_logits, strict=True)
+    ]
+    return math.nan if any(map(math.isnan, scores)) else min(scores)
 
 
 def _highest(logits: Array, count: int) -> list[int]:

@@ -1,7 +1,8 @@
 """Exact match and F1 of extractive question answering.
 
-Source: the official `evaluate-v1.1.py` of SQuAD (Rajpurkar et al., 2016). Each function follows
-the one of the same purpose there, so that numbers can be compared with published ones.
+Source: the official `evaluate-v1.1.py` (Rajpurkar et al., 2016) and `evaluate-v2.0.py` (Rajpurkar,
+Jia and Liang, 2018) of SQuAD. Each function follows the one of the same purpose there, so that
+numbers can be compared with published ones.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def f1(prediction: str, reference: str) -> float:
     """Harmonic mean of precision and recall of the words, 0 to 1; repeated words count.
 
     Two answers that are both empty after normalisation have no word in common: 0, as in the
-    official script of version 1.1 (version 2 and torchmetrics give 1).
+    official script of version 1.1 (`f1_version_2` and torchmetrics give 1).
     """
     predicted = normalize_answer(prediction).split()
     expected = normalize_answer(reference).split()
@@ -40,6 +41,21 @@ def f1(prediction: str, reference: str) -> float:
     precision = num_same / len(predicted)
     recall = num_same / len(expected)
     return 2 * precision * recall / (precision + recall)
+
+
+def f1_version_2(prediction: str, reference: str) -> float:
+    """As `f1`, but 1.0 where both are empty after normalisation: nothing was to be said."""
+    if not normalize_answer(prediction) and not normalize_answer(reference):
+        return 1.0
+    return f1(prediction, reference)
+
+
+def accepted_version_2(references: Sequence[str]) -> tuple[str, ...]:
+    """The references that a prediction is compared with in version 2: never none.
+
+    Those that are not empty after normalisation; the empty answer if there are none.
+    """
+    return tuple(text for text in references if normalize_answer(text)) or ("",)
 
 
 def best_over_references(

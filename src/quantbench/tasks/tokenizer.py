@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from quantbench.core.errors import UsageError
+from quantbench.core.errors import ConfigError, Problem, UsageError
 from quantbench.protocols import Array
 
 # Their positions start behind the padding token's number: 514 positions hold 512 tokens.
@@ -80,7 +80,7 @@ def load_tokenizer(model_dir: Path, graph_inputs: Sequence[str] | None = None) -
     if not fast.is_fast:
         raise UsageError(
             f"the tokenizer in {model_dir} ({type(fast).__name__}) is a slow one: it cannot tell "
-            "where in the text a token stands, so answers cannot be cut out",
+            "where in the text a token stands, so only fast ones are supported",
             hint="Save a tokenizer.json beside the model, if there is a fast class of this "
             "tokenizer; if it exists in Python only, the model cannot be used for this task.",
         )
@@ -119,6 +119,37 @@ def load_tokenizer(model_dir: Path, graph_inputs: Sequence[str] | None = None) -
         ),
         ordinary_ids=ordinary,
     )
+
+
+def null_position(fast: Any, inputs: Mapping[str, Array]) -> int:
+    """The token that stands for "no answer" in an input of question answering.
+
+    The one that `run_qa` trains such questions on: CLS, wherever the tokenizer puts it (XLNet: at
+    the end), else the first BOS, else the first token. `postprocess_qa_predictions` always reads
+    the first token, which is the same one where CLS stands first, as in BERT and RoBERTa.
+
+    Args:
+        fast: the tokenizer.
+        inputs: with `input_ids`, int64 [1, length].
+    """
+    tokens = inputs["input_ids"][0].tolist()
+    for special in (fast.cls_token_id, fast.bos_token_id):
+        if special in tokens:
+            return int(tokens.index(special))
+    return 0
+
+
+def check_length(tokenizer: Tokenizer, max_seq_length: int) -> None:
+    """Refuse to cut texts at more tokens than the model takes.
+
+    Raises:
+        ConfigError: `task_args.max_seq_length` is above the limit.
+    """
+    limit = tokenizer.max_length
+    if limit is not None and max_seq_length > limit:
+        message = f"the model takes at most {limit} tokens"
+        problem = Problem("task_args.max_seq_length", message, str(max_seq_length))
+        raise ConfigError("task_args", [problem])
 
 
 def max_tokens(
