@@ -67,7 +67,9 @@ DEFINITIONS: list[
 ]
 
 
-@pytest.mark.parametrize(("form", "definition", "draw"), DEFINITIONS, ids=lambda item: str(item))
+@pytest.mark.parametrize(
+    ("form", "definition", "draw"), DEFINITIONS, ids=[item[0] for item in DEFINITIONS]
+)
 def test_a_metric_is_the_one_of_its_definition(
     form: MetricForm,
     definition: Callable[[Pairs], float],
@@ -80,7 +82,9 @@ def test_a_metric_is_the_one_of_its_definition(
             assert metric_value(form, pairs) == pytest.approx(definition(pairs), abs=1e-9)
 
 
-@pytest.mark.parametrize(("form", "definition", "draw"), DEFINITIONS, ids=lambda item: str(item))
+@pytest.mark.parametrize(
+    ("form", "definition", "draw"), DEFINITIONS, ids=[item[0] for item in DEFINITIONS]
+)
 def test_a_sample_with_a_weight_is_there_that_often(
     form: MetricForm,
     definition: Callable[[Pairs], float],
