@@ -5,10 +5,10 @@ and outputs of all Add and MatMul are found. Each calibration runs in a process 
 model's own" is that process's memory while the exported file is open and has run once at length
 384, as any use of the model needs; what its peak is above that is the calibration's.
 
-    python benchmarks/calibration_memory.py [--methods minmax entropy] [--out DIR] [--small]
+    python benchmarks/calibration_memory.py [--methods minmax entropy] [--work DIR] [--small]
 
-Prints a Markdown table, and ends with an error if a calibration takes more than 1.5 GiB, or more
-with more samples.
+Prints a Markdown table, and writes it to the file that `--out` names. Ends with an error if a
+calibration takes more than 1.5 GiB, or more with more samples.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from quantbench import environment
 from quantbench.core.calibration import METHOD_DEFAULTS, Calibration
 from quantbench.protocols import Inputs
 
@@ -139,12 +140,13 @@ def _on_top_mib(one: dict[str, Any]) -> float:
 def main() -> None:
     """Measure each calibration in a process of its own."""
     parser = argparse.ArgumentParser(description="Peak memory of calibration.")
-    parser.add_argument("--out", type=Path, default=Path("runs/calibration-memory"))
+    parser.add_argument("--work", type=Path, default=Path("runs/calibration-memory"))
+    parser.add_argument("--out", type=Path, help="a Markdown file to write")
     parser.add_argument("--methods", nargs="+", choices=METHOD_DEFAULTS, default=METHOD_DEFAULTS)
     parser.add_argument("--small", action="store_true", help="a tiny model: a test of the script")
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "SAMPLES"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    model = arguments.out / ("small" if arguments.small else "base") / "model.onnx"
+    model = arguments.work / ("small" if arguments.small else "base") / "model.onnx"
     if arguments.one is not None:
         method, count = arguments.one
         print(json.dumps(measure(model, method, int(count))))
@@ -153,7 +155,7 @@ def main() -> None:
     wanted = [(method, count) for count in COUNTS for method in arguments.methods]
     measured: list[dict[str, Any]] = []
     for method, count in wanted:
-        command = [sys.executable, __file__, "--out", str(arguments.out)]
+        command = [sys.executable, __file__, "--work", str(arguments.work)]
         command += ["--small"] if arguments.small else []
         answer = subprocess.run(
             [*command, "--one", method, str(count)],
@@ -171,7 +173,12 @@ def main() -> None:
         )
     order = list(METHOD_DEFAULTS)
     measured.sort(key=lambda one: (order.index(one["method"]), one["samples"]))
-    print(as_markdown(measured))
+    table = as_markdown(measured)
+    print(table)
+    if arguments.out is not None:
+        head = f"# Peak memory of calibration\n\n{(__doc__ or '').split(chr(10) * 2)[1]}\n\n"
+        cpu = f"Measured on {environment.read_cpu().model}.\n\n"
+        arguments.out.write_text(f"{head}{cpu}{table}\n", encoding="utf-8")
     largest = max(_on_top_mib(one) for one in measured)
     if largest > LARGEST_GIB * 1024:
         sys.exit(f"{largest:,.0f} MiB over the model's own: the goal is {LARGEST_GIB} GiB")

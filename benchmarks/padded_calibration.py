@@ -78,7 +78,7 @@ def padded(inputs: Inputs, length: int) -> Inputs:
 def main() -> None:
     """Quantize in all four ways, evaluate each in both, and write the result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--samples", type=int, default=1200)
+    parser.add_argument("--samples", type=int, default=1200, help="of the validation split")
     parser.add_argument("--padded-to", type=int, default=128, help="tokens")
     parser.add_argument("--out", type=Path, default=RESULT, help="the Markdown file to write")
     asked = parser.parse_args()

@@ -4,14 +4,16 @@ Per model four sweeps: `seeds` has the static rows of the published grids (int8 
 ranges, the mask constant as it is, with and without exclusions, at optimization levels 1 and 99);
 `better` clamps the mask, takes uint8 activations and one weight scale per channel, and tries each
 calibration method; `smooth` adds SmoothQuant; `tried` has what could make static rows faster.
-Dynamic MatMul is in each sweep, timed in the same rounds. Then `explain` tells what is left of the
-loss, and where the time goes, for the worst and the best static row, and a profile has the fastest
-static row beside the dynamic one.
+Dynamic MatMul is in each sweep: the last three share its time, as equal work is done once. Then
+`explain` tells what is left of the loss, and where the time goes, for the worst and the best static
+row, and a profile has the fastest static row, by the lower end of its interval, and dynamic MatMul
+in turns.
 
     python benchmarks/static_accuracy.py [--quick] [--runs runs/static-accuracy]
 
-Writes `benchmarks/results/static_accuracy.md`, or what `--out` names. Ends with an error if a row
-has no numbers, or if all better rows of a model are below its worst seed row.
+Writes `benchmarks/results/static_accuracy.md` (a quick run: below its runs), or what `--out` names.
+Ends with an error if a row has no numbers, or if all better rows of a model are below its worst
+seed row.
 """
 
 from __future__ import annotations
@@ -117,9 +119,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few samples, times that say little")
     parser.add_argument("--runs", type=Path, default=Path("runs/static-accuracy"))
-    parser.add_argument("--out", type=Path, default=RESULT, help="the Markdown file to write")
+    parser.add_argument("--out", type=Path, help="the Markdown file to write")
     asked = parser.parse_args()
     runs = asked.runs / "quick" if asked.quick else asked.runs
+    out: Path = asked.out or (runs / RESULT.name if asked.quick else RESULT)
     blocks = ["# Static quantization on the bundled models"]
     problems: list[str] = []
     for model in MODELS:
@@ -147,9 +150,9 @@ def main() -> None:
             f"### Where the time goes: {item.name}, row {row.number}, beside dynamic MatMul",
             profiled(item, row),
         ]
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
-    print(asked.out.read_text(encoding="utf-8"))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    print(out.read_text(encoding="utf-8"))
     if problems:
         sys.exit("\n".join(problems))
 
@@ -225,10 +228,16 @@ def static_rows(summary: SweepSummary) -> list[RowSummary]:
 
 
 def dynamic_rows(summary: SweepSummary) -> dict[object, RowSummary]:
-    """By optimization level, the dynamic MatMul row that static ones are compared with."""
+    """By optimization level, the dynamic MatMul row that static ones are compared with.
+
+    Raises:
+        SystemExit: it has not all of its numbers.
+    """
     found: dict[object, RowSummary] = {}
     for row in summary.rows:
-        if row.parameters["quantization_approach"] == "dynamic" and row.arm is not None:
+        if row.parameters["quantization_approach"] == "dynamic" and row.shares_with is None:
+            if row.status != "measured":
+                sys.exit(f"the dynamic row {row.number} is {row.status}: nothing to compare with")
             found.setdefault(row.parameters.get(LEVEL), row)
     return found
 
@@ -238,7 +247,8 @@ def _table(swept: Sequence[Swept]) -> str:
     rows: list[list[str]] = []
     for item in swept:
         dynamic = dynamic_rows(item.summary)
-        for row in (*dynamic.values(), *static_rows(item.summary)):
+        static = [row for row in static_rows(item.summary) if row.status == "measured"]
+        for row in (*dynamic.values(), *static):
             beside = dynamic[row.parameters.get(LEVEL)]
             rows.append([item.name, str(row.number), _words(row), *_numbers(row, beside)])
     names = swept[0].summary.metric_names
@@ -248,8 +258,8 @@ def _table(swept: Sequence[Swept]) -> str:
 
 
 def _numbers(row: RowSummary, dynamic: RowSummary) -> list[str]:
-    if row.arm is None or dynamic.arm is None:
-        return ["–"]
+    assert row.arm is not None
+    assert dynamic.arm is not None
     texts: list[str] = []
     for metric in row.arm.metrics:
         bounds = "" if metric.low is None else f" [{metric.low:.1f}, {metric.high:.1f}]"
@@ -289,10 +299,11 @@ def _operator_us(times: Mapping[str, OperatorTime], name: str) -> float:
 
 
 def _speed(row: RowSummary) -> float:
-    """Over the float export, at any level."""
+    """Over the float export, at any level: the lower end of the interval."""
     assert row.arm is not None
     (cell,) = row.arm.cells
-    return 0.0 if cell.quantization_speedup is None else cell.quantization_speedup.value
+    found = cell.quantization_speedup
+    return 0.0 if found is None or found.low is None else found.low
 
 
 def _missing(found: Swept, row: RowSummary) -> str:
@@ -307,8 +318,8 @@ def _conditions(found: Environment | None, *, quick: bool) -> str:
         f"Measured on {found.cpu.model}, {found.num_threads} threads, by "
         f"`python benchmarks/static_accuracy.py`.{kind} Drops are in points against PyTorch, "
         "positive is worse. `÷ ORT fp32` is the time of the float export over the row's, at the "
-        "row's level; `÷ dynamic` that of dynamic MatMul at the same level over the row's (each "
-        "against the float export timed beside it): below 1 the static row is slower."
+        "row's level; `÷ dynamic` is over that of dynamic MatMul at the same level, and worth as "
+        "little as the wider of the two intervals: below 1 the static row is slower."
     )
 
 

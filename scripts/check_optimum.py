@@ -1,11 +1,11 @@
 """Load folders of `quantbench save-model` with Optimum, and compare with ONNX Runtime alone.
 
-    python -m venv optimum-env
-    optimum-env/bin/pip install optimum-onnx==0.1.0 "transformers<4.58" onnxruntime pillow
     optimum-env/bin/python scripts/check_optimum.py FOLDER [FOLDER ...]
 
 Runs in an environment of its own, without quantbench: Optimum's ONNX package needs an older
-transformers. For each model file of a folder: Optimum's class for the model's task loads it by the
+transformers (docs/save-model.md has what to install).
+
+For each model file of a folder: Optimum's class for the model's task loads it by the
 arguments of the folder's card, from this disk alone; its outputs on one sample must be those of the
 file in a plain session with the same options; the pipeline of the task must take the model, with
 the tokenizer or image processor of the folder. A quantized file must not answer as the fp32 export

@@ -60,6 +60,15 @@ def save_text_classifier(directory: Path, *names: str, **changes: Any) -> Path:
     return directory
 
 
+def save_encoder(directory: Path) -> Path:
+    """Save a BERT without a head, whose vectors differ from text to text."""
+    from transformers import BertForSequenceClassification
+
+    save_text_classifier(directory, "no", "yes")
+    BertForSequenceClassification.from_pretrained(directory).bert.save_pretrained(directory)
+    return directory
+
+
 def small_config(config: Any, directory: Path, **changes: Any) -> Any:
     """A config without tokens beyond its vocabulary, saved."""
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):

@@ -280,7 +280,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--json", action="store_true", help="print the same as JSON")
 
-    errors = _add(commands, "errors", _errors, "list the samples that a row answers differently")
+    errors = _add(
+        commands, "errors", _errors, "list the samples that a row answers worse or better"
+    )
     _teach(errors, _ERRORS_EPILOG)
     errors.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
     errors.add_argument(

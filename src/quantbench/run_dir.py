@@ -226,7 +226,7 @@ def open_run(
     try:
         # First of all: a run without it is one that has not begun.
         (path / "run.json").unlink(missing_ok=True)
-        for name in ("arms", "results", "explained"):
+        for name in ("arms", "results", "explained", "errors"):
             if fresh:
                 shutil.rmtree(path / name, ignore_errors=True)
         for name in ("arms", "results"):

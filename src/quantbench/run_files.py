@@ -19,7 +19,7 @@ from quantbench.ordinary import read_ordinary
 
 SPENT = "spent.jsonl"
 LOG = "log.txt"
-FOLDERS = ("arms", "results", "explained", "plots")
+FOLDERS = ("arms", "results", "explained", "errors", "plots")
 _FILES = ("config.yaml", "pinned.yaml", "plan.json", "run.json", SPENT, LOG)
 
 Read = TypeVar("Read", bound=BaseModel)

@@ -375,6 +375,25 @@ def test_where_no_sample_differs_a_metric_that_is_no_mean_has_a_width_too() -> N
     assert found.high == pytest.approx(100 * stats.tango_interval(300, 0, 0)[1])
 
 
+def test_where_no_sample_differs_the_rarest_class_decides() -> None:
+    """Ten of a thousand are of one class: one of those lost, unseen, costs macro F1 5 points."""
+    rare = classified([(float(n < 10), float(n < 10)) for n in range(1000)])
+    found = compare_metric(rare, rare, MACRO_F1)
+    assert found.high == pytest.approx(100 * stats.tango_interval(2 * 10, 0, 0)[1])
+    correlation = MetricSpec("macro_f1", 100.0, binary=False, form="matthews")
+    found = compare_metric(rare, rare, correlation)
+    assert found.high == pytest.approx(100 * stats.tango_interval(10, 0, 0)[1])
+
+
+def test_samples_without_a_part_in_an_f1_do_not_make_it_more_certain() -> None:
+    of_entities = MetricSpec("macro_f1", 100.0, binary=False, form="f1")
+    parts = tuple((1.0, 1.0, 1.0) if n < 10 else (0.0, 0.0, 0.0) for n in range(1000))
+    same = classified([(0.0, 0.0)] * 1000).model_copy(update={"parts": {"macro_f1": parts}})
+    found = compare_metric(same, same, of_entities)
+    assert found.num_samples == 10
+    assert found.high == pytest.approx(100 * stats.tango_interval(10, 0, 0)[1])
+
+
 def test_parts_that_are_missing_or_of_another_size_contradict_the_metric() -> None:
     whole = classified([(0.0, 1.0), (1.0, 1.0)])
     for parts, problem in (

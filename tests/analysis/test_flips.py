@@ -87,6 +87,18 @@ def test_a_row_that_was_refused_or_not_evaluated_has_none() -> None:
         find_flips(broken, summarize(result, QUESTION_ANSWERING).rows[ROW - 1], METRICS)
 
 
+def test_a_run_that_stopped_before_anything_was_measured_says_so() -> None:
+    whole = sweep()
+    row = summarize(whole, QUESTION_ANSWERING).rows[ROW - 1]
+    begun = whole.model_copy(update={"arms": ()})
+    with pytest.raises(QuantbenchError, match="the original was not evaluated"):
+        find_flips(begun, row, METRICS)
+    no_file = Failed(stage="quantize", error="no kernel")
+    broken = with_arm(whole, arm_of(whole), evaluation=None, artifact=no_file)
+    with pytest.raises(QuantbenchError, match="could not be evaluated: no kernel"):
+        find_flips(broken, row, METRICS)
+
+
 @pytest.fixture
 def samples() -> dict[str, dict[str, object]]:
     return {

@@ -8,7 +8,7 @@ from quantbench.analysis.compare import summarize
 from quantbench.analysis.recommend import recommend, samples_to_settle
 from quantbench.core.errors import UsageError
 from quantbench.core.stats import family_confidence, tango_interval
-from quantbench.core.summary import MetricSummary, Ratio, SweepSummary
+from quantbench.core.summary import ArmSummary, MetricSummary, Ratio, SweepSummary
 from synthetic import QUESTION_ANSWERING, sweep, with_few_rounds, with_invalid_session
 
 
@@ -141,3 +141,13 @@ def test_two_models_need_no_correction() -> None:
     """Two upper ends of 95 % intervals are wrong in 2 x 2.5 %."""
     assert [family_confidence(count) for count in (1, 2)] == [0.95, 0.95]
     assert family_confidence(5) == pytest.approx(0.98)
+
+
+def test_an_original_with_a_negative_correlation_has_a_margin_too(summary: SweepSummary) -> None:
+    def turned(arm: ArmSummary) -> ArmSummary:
+        metrics = (item.model_copy(update={"original_points": -40.0}) for item in arm.metrics)
+        return arm.model_copy(update={"metrics": tuple(metrics)})
+
+    assert summary.original is not None
+    found = recommend(summary.model_copy(update={"original": turned(summary.original)}))
+    assert found.margin_points == pytest.approx(0.4)

@@ -114,6 +114,7 @@ UNDEFINED: list[tuple[MetricForm, Sequence[Sequence[float]]]] = [
     ("ratio", [(0.0, 0.0)]),
     ("matthews", [(1.0, 1.0), (1.0, 1.0)]),
     ("pearson", [(1.0, 2.0), (1.0, 3.0)]),
+    ("pearson", [(0.1, 0.7), (0.1, 0.7), (0.1, 0.7)]),
     ("spearman", [(1.0, 2.0), (1.0, 3.0)]),
 ]
 

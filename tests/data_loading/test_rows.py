@@ -348,13 +348,19 @@ class TestFingerprint:
             found.append(load_split(config, "train", "dataset.eval_split").fingerprint)
         assert found[0] == found[1]
 
-    def test_class_names_count(self, tmp_path: Path, dataset_config: MakeConfig) -> None:
-        from datasets import ClassLabel, Dataset, Features, Value
+    @pytest.mark.parametrize("in_lists", [False, True])
+    def test_class_names_count(
+        self, tmp_path: Path, dataset_config: MakeConfig, in_lists: bool
+    ) -> None:
+        from datasets import ClassLabel, Dataset, Features, List, Value
 
         found = set()
         for names in (["a", "b"], ["b", "a"]):
-            features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
-            rows = Dataset.from_dict({"text": ["one"], "label": [0]}, features=features)
+            label = ClassLabel(names=names)
+            kind = List(label) if in_lists else label
+            features = Features({"text": Value("string"), "label": kind})
+            values = [[0]] if in_lists else [0]
+            rows = Dataset.from_dict({"text": ["one"], "label": values}, features=features)
             rows.save_to_disk(tmp_path / names[0])
             config = dataset_config(str(tmp_path / names[0]))
             found.add(load_split(config, "train", "dataset.eval_split").fingerprint)

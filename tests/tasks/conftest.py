@@ -7,6 +7,7 @@ import pytest
 from small_texts import (
     END,
     POSITIONS,
+    save_encoder,
     save_text_classifier,
     save_tokenizer,
     small_config,
@@ -78,6 +79,12 @@ def gpt2_dir(tmp_path: Path) -> Path:
     config = GPT2Config(vocab_size=len(words), n_embd=32, n_layer=2, n_head=2, n_positions=64)
     small_config(config, tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def encoder_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT without a head."""
+    return save_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from PIL import Image
 from quantbench.core.errors import UsageError
 from quantbench.core.metric_values import metric_value
 from quantbench.protocols import Task, TaskRun
+from quantbench.tasks.feature_extraction import TASK as PAIRS
 from quantbench.tasks.image_classification import TASK as IMAGES
 from quantbench.tasks.question_answering import TASK as QUESTIONS
 from quantbench.tasks.text_classification import TASK as TEXTS
@@ -136,6 +137,25 @@ TAG_CASE = Case(
     ),
     outputs=tag_logits,
 )
+
+
+def hidden_states(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A vector for each token that depends on it alone."""
+    ids = inputs["input_ids"].astype(np.float32)
+    return {"last_hidden_state": np.stack([np.sin(ids * n) for n in (1, 2, 3, 4)], axis=2)}
+
+
+PAIR_CASE = Case(
+    task=PAIRS,
+    model="encoder_dir",
+    task_args={"max_seq_length": 24, "pooling": "cls"},
+    data_keys={"text": "first", "text_pair": "second"},
+    ref_keys=("label",),
+    label_names=None,
+    rows=ROWS_OF_TEXT,
+    outputs=hidden_states,
+)
+MEAN_CASE = dataclasses.replace(PAIR_CASE, task_args={})
 CASES = {
     "question-answering": QA_CASE,
     "question-answering-2": QA_2_CASE,
@@ -145,6 +165,8 @@ CASES = {
     "text-classification, several labels": MULTI_LABEL_CASE,
     "text-classification, a number": REGRESSION_CASE,
     "token-classification": TAG_CASE,
+    "feature-extraction": PAIR_CASE,
+    "feature-extraction, mean": MEAN_CASE,
 }
 
 

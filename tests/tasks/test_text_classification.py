@@ -330,7 +330,8 @@ class TestOneNumber:
                 "pearson": pytest.approx(pearsonr(wanted, exact).statistic, abs=1e-9),
                 "spearman": pytest.approx(spearmanr(wanted, exact).statistic, abs=1e-9),
             }
-            assert scored.per_sample["pearson"] == pytest.approx(-np.abs(wanted - exact))
+            rounded = np.round(exact, 2)  # what both models may differ in beyond counts for none
+            assert scored.per_sample["pearson"] == pytest.approx(-np.abs(wanted - rounded))
 
 
 class TestWhatIsAskedFor:

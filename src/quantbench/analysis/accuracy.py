@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -16,6 +18,8 @@ from quantbench.core.summary import MetricSummary
 Parts = tuple[float, ...]
 Intervals = tuple[tuple[float, float], ...]
 
+# Forms of which samples may have no part.
+_COUNTING = ("ratio", "f1")
 # Per-sample scores lie between 0 and 1, whatever unit the metric itself is given in.
 POINTS = 100.0
 
@@ -32,11 +36,11 @@ def compare_metric(
     `num_compared` is how many models are compared with this original: the more there are, the
     higher is the upper end that a claim about any of them has to stay below (`family_high`).
 
-    Samples that a ratio does not count for either model (questions with an answer, where those
-    without are looked at) are left out. Right/wrong metrics get Tango's score interval, others a
-    smoothed paired bootstrap, of the metric itself where it is no mean; all heed the clusters of
-    the evaluation. Where no sample differs, the score interval with zero flips bounds what was not
-    seen.
+    Samples that add nothing to the counts of a ratio or F1 of either model are left out: questions
+    without an answer, where those with one are looked at; sentences without entities. Right/wrong
+    metrics get Tango's score interval, others a smoothed paired bootstrap, of the metric itself
+    where it is no mean; all heed the clusters of the evaluation. Where no sample differs, the score
+    interval with zero flips bounds what was not seen.
 
     Raises:
         QuantbenchError: the evaluations are not of the same samples, or a per-sample score is
@@ -51,7 +55,7 @@ def compare_metric(
     clusters = original.clusters
     before = original.per_sample[metric.name]
     after = optimized.per_sample[metric.name]
-    if metric.form == "ratio":
+    if metric.form in _COUNTING:
         counted = _counted(old_parts, new_parts)
         before, after = (tuple(itertools.compress(each, counted)) for each in (before, after))
         old_parts, new_parts = (
@@ -73,7 +77,8 @@ def compare_metric(
     by_score = metric.binary or (worse + better == 0 and old_parts == new_parts)
     levels = (0.95, stats.family_confidence(num_compared))
     if by_score:
-        counts = (count / effect, worse / effect, better / effect)
+        share = 1.0 if is_mean else _share_that_decides(metric.form, old_parts)
+        counts = (count * share / effect, worse / effect, better / effect)
         intervals = tuple(stats.tango_interval(*counts, level) for level in levels)
     elif is_mean:
         intervals = _smoothed_bootstrap(differences, clusters, seed, levels)
@@ -96,9 +101,22 @@ def compare_metric(
         worse=worse,
         better=better,
         mcnemar_p=stats.mcnemar_p(worse, better) if metric.binary else None,
+        is_mean=is_mean,
         num_samples=count,
         effective_samples=count / effect,
     )
+
+
+def _share_that_decides(form: MetricForm, parts: Sequence[Parts]) -> float:
+    """Of the samples, how many a metric hangs on where the worst of what was not seen happens.
+
+    A lost answer of a rare class costs macro F1 and Matthews as much as many of a frequent one: the
+    interval without a flip is that of the rarest class. Macro F1 averages over the classes.
+    """
+    if form not in ("macro_f1", "matthews"):
+        return 1.0
+    sizes = Counter(reference for reference, _ in parts).values()
+    return min(sizes) * (len(sizes) if form == "macro_f1" else 1) / len(parts)
 
 
 def _smoothed_bootstrap(
@@ -130,6 +148,7 @@ def _bootstrap_of_parts(
     """A paired bootstrap of a metric that is no mean, with two samples added as above.
 
     Not to correlations: their samples are no right or wrong ones, and nearly all of them differ.
+    Of metrics over classes both are of the rarest one, which a single sample moves most.
     """
     added = _right_and_wrong(form, before)
     groups = [str(place) for place in range(len(before))] if clusters is None else clusters
@@ -152,8 +171,9 @@ def _right_and_wrong(form: MetricForm, parts: Sequence[Parts]) -> tuple[Parts, P
         size = fmean(each[-1] for each in parts)
         return ((size,) * NUM_PARTS[form], (0.0, *(size,) * (NUM_PARTS[form] - 1)))
     if form in ("macro_f1", "matthews"):
-        classes = sorted({value for each in parts for value in each})
-        return (classes[0], classes[0]), (classes[0], classes[-1])
+        frequent, *others = [value for value, _ in Counter(each[0] for each in parts).most_common()]
+        if others:
+            return (others[-1], others[-1]), (others[-1], frequent)
     return None
 
 
@@ -166,19 +186,32 @@ def compare_metrics(
 ) -> tuple[MetricSummary, ...]:
     """`compare_metric` for each of the metrics.
 
-    A ratio that no sample counts in for either model has no value, and is left out.
+    A ratio or F1 that no sample counts in for either model has no value, and is left out.
     """
     return tuple(
         compare_metric(original, optimized, metric, seed, num_compared)
         for metric in metrics
-        if metric.form != "ratio"
+        if metric.form not in _COUNTING
         or any(_counted(*(item.parts.get(metric.name, ()) for item in (original, optimized))))
     )
 
 
 def _counted(before: Sequence[Parts], after: Sequence[Parts]) -> list[bool]:
-    """Per sample, whether it contributes to a ratio of either model."""
+    """Per sample, whether it contributes to the counts of either model."""
     return [any(old) or any(new) for old, new in zip(before, after, strict=True)]
+
+
+def cosine(original: Evaluation, optimized: Evaluation) -> float | None:
+    """The mean cosine of the vectors that both models make of the same texts; None without any."""
+    pairs = zip(original.predictions, optimized.predictions, strict=True)
+    found = [
+        sum(a * b for a, b in zip(old.vector, new.vector, strict=True))
+        / math.hypot(*old.vector)
+        / math.hypot(*new.vector)
+        for old, new in pairs
+        if old.vector and new.vector
+    ]
+    return fmean(found) if found else None
 
 
 def agreement(original: Evaluation, optimized: Evaluation) -> float:

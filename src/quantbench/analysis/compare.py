@@ -193,6 +193,7 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
             else ()
         ),
         agreement=accuracy.agreement(original, optimized) if original and optimized else None,
+        cosine=accuracy.cosine(original, optimized) if original and optimized else None,
         cells=cells,
         speedup=SAME if same else timing.overall([c.speedup for c in cells if c.speedup]),
         quantization_speedup=timing.overall(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import ORIGINAL_ID
-from quantbench.core.results import Evaluation, Prediction, SweepResult
+from quantbench.core.results import Evaluation, Failed, Prediction, SweepResult
 from quantbench.core.summary import RowSummary
 
 
@@ -96,9 +96,13 @@ def find_flips(result: SweepResult, row: RowSummary, metrics: Sequence[str]) -> 
 
 
 def _evaluation(result: SweepResult, arm_id: str) -> Evaluation:
-    found = result.arm(arm_id).evaluation
+    known = any(item.arm.id == arm_id for item in result.arms)
+    arm = result.arm(arm_id) if known else None
+    found = None if arm is None else arm.evaluation
     if isinstance(found, Evaluation):
         return found
+    if found is None and arm is not None and isinstance(arm.artifact, Failed):
+        found = arm.artifact
     name = "the original" if arm_id == ORIGINAL_ID else arm_id
     why = "was not evaluated" if found is None else f"could not be evaluated: {found.error}"
     raise QuantbenchError(f"{name} {why}", hint="Run the sweep again: it goes on where it ended.")

@@ -96,7 +96,7 @@ def recommend(summary: SweepSummary, *, max_drop_points: float | None = None) ->
         return Recommendation(choice="none", metric=name, why=why)
     margin = max_drop_points
     if margin is None:
-        margin = DEFAULT_MARGIN_SHARE * baseline.original_points
+        margin = DEFAULT_MARGIN_SHARE * abs(baseline.original_points)
     candidates = [_Candidate("original", 1.0, 0.0, 0.0), *_references(summary), *_rows(summary)]
     shown = [item for item in candidates if _within(item, margin)]
     best = max(shown, key=lambda item: item.speedup)
@@ -123,7 +123,12 @@ def recommend(summary: SweepSummary, *, max_drop_points: float | None = None) ->
         reference_id=best.reference_id,
         margin_points=margin,
         zero_flips_high=zero_flips,
-        sample_size=_sample_size(baseline.num_samples, zero_flips, margin, level),
+        # What zero flips would show is known of means: of others it hangs on rare classes.
+        sample_size=(
+            _sample_size(baseline.num_samples, zero_flips, margin, level)
+            if baseline.is_mean
+            else None
+        ),
         unsettled=tuple(unsettled),
     )
 

@@ -74,11 +74,11 @@ def _samples(
             hint="Restore it, or run the sweep again in a new folder.",
         )
     columns = [*dataset.data_keys.values(), *dataset.ref_keys]
-    rows = {sample_id: split.row(int(sample_id)) for sample_id in sample_ids}
-    return {
-        sample_id: {name: _shown(row[name], split, name) for name in columns}
-        for sample_id, row in rows.items()
-    }
+    found: dict[str, dict[str, JsonValue]] = {}
+    for sample_id in sample_ids:  # one row at a time: images are large
+        row = split.row(int(sample_id))
+        found[sample_id] = {name: _shown(row[name], split, name) for name in columns}
+    return found
 
 
 def _shown(value: Any, split: Split, column: str) -> JsonValue:

@@ -141,7 +141,8 @@ class SweepConfig(Frozen):
 
     task: NonEmptyStr = Field(
         description=(
-            "question-answering, text-classification, token-classification or image-classification."
+            "question-answering, text-classification, token-classification, feature-extraction or "
+            "image-classification."
         )
     )
     model_name_or_path: NonEmptyStr = Field(

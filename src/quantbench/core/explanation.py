@@ -12,7 +12,7 @@ from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Cell
 from quantbench.core.quantization import Quantization
 
-EXPLANATION_VERSION: Literal[1] = 1
+EXPLANATION_VERSION: Literal[2] = 2
 
 
 class Compared(Frozen):
@@ -36,7 +36,7 @@ class ActivationFacts(Frozen):
     the quantization of this very tensor adds, with x and y both from the quantized model; None
     where it is not quantized with a fixed scale, which is `scale` then (the step between two
     integers, the largest one of several channels); `range_abs` is the largest |x| that scale, zero
-    point and integer type can stand for (older files of a run lack it). `max_abs` is over all
+    point and integer type can stand for. `max_abs` is over all
     samples; `p999_abs` (99.9th percentile) and `median_abs` of |x| are means over samples. `node`
     made it in the float graph, `layer` is the block that the node belongs to, `feeds_softmax` says
     that a Softmax reads it, directly or as the scores to which a mask is added.
@@ -156,7 +156,7 @@ class Explanation(Frozen):
     """
 
     outcome: Literal["completed"] = "completed"
-    schema_version: Literal[1] = EXPLANATION_VERSION
+    schema_version: Literal[2] = EXPLANATION_VERSION
     scheme: Quantization
     optimization_level: int
     opset: int
@@ -180,7 +180,7 @@ class Explained(Frozen):
     `chosen` says why this row was explained: it was asked for, or is the worst.
     """
 
-    schema_version: Literal[1] = EXPLANATION_VERSION
+    schema_version: Literal[2] = EXPLANATION_VERSION
     row: int
     trial_id: str
     arm_id: str

@@ -165,12 +165,18 @@ def _spearman(parts: Floats, weights: Floats) -> Floats:
 
 def _correlation(x: Floats, y: Floats, weights: Floats) -> Floats:
     """Of x and y, [1 or drawings, samples]."""
-    total = weights.sum(axis=1, keepdims=True)
-    x = x - (weights * x).sum(axis=1, keepdims=True) / total
-    y = y - (weights * y).sum(axis=1, keepdims=True) / total
+    x, y = _centred(x, weights), _centred(y, weights)
     product = (weights * x * y).sum(axis=1)
     spread = np.sqrt((weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1))
     return np.clip(_divided(product, spread), -1.0, 1.0)
+
+
+def _centred(x: Floats, weights: Floats) -> Floats:
+    """Less the mean of each drawing; exactly 0 where all of it is the same, but for rounding."""
+    mean = (weights * x).sum(axis=1, keepdims=True) / weights.sum(axis=1, keepdims=True)
+    centred = x - mean
+    largest = np.abs(np.where(weights > 0, centred, 0.0)).max(axis=1, keepdims=True)
+    return np.where(largest <= 1e-14 * np.abs(mean), 0.0, centred)
 
 
 def _ranks(values: Floats, weights: Floats) -> Floats:

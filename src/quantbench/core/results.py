@@ -99,13 +99,15 @@ class Prediction(Frozen):
 
     Two models agree on a sample if their `answer` is equal. `name` says it in words where the
     answer is a number (a class); `score` is the model's own, and differs by rounding. `top` lists
-    the most likely classes, the answer first, where the task was asked for them.
+    the most likely classes, the answer first, where the task was asked for them; `vector` is what
+    the model made of the texts, each part of length 1, where that is what it is for.
     """
 
     answer: JsonValue
     name: str | None = None
     score: float | None = None
     top: tuple[int, ...] = ()
+    vector: tuple[float, ...] = ()
 
 
 class Evaluation(Frozen):

@@ -46,7 +46,8 @@ class MetricSummary(Frozen):
     the upper end at the level at which those of all `num_compared` models hold together at 95 %,
     so that one of them may be chosen by it. `worse` and
     `better` count the samples whose score fell and rose: the flips, for right/wrong metrics,
-    for which `mcnemar_p` is the exact p. `effective_samples` is `num_samples` over the design
+    for which `mcnemar_p` is the exact p; `is_mean` says that the metric is a mean over samples.
+    `effective_samples` is `num_samples` over the design
     effect of the clusters.
     """
 
@@ -63,6 +64,7 @@ class MetricSummary(Frozen):
     worse: int | None = None
     better: int | None = None
     mcnemar_p: float | None = None
+    is_mean: bool = True
     num_samples: int | None = None
     effective_samples: float | None = None
 
@@ -139,6 +141,9 @@ class Failure(Frozen):
 class ArmSummary(Frozen):
     """One distinct model file: what it is, how right and how fast.
 
+    `agreement` is the share of samples that are answered as the original does, `cosine` the mean
+    cosine of its vectors and the original's, where vectors are what the model makes.
+
     `speedup` is the geometric mean over cells, `quantization_speedup` that of the step from the
     reference to this arm alone; their bounds are the geometric means of the cells'
     bounds, which is never too narrow, however the cells' errors go together.
@@ -147,6 +152,7 @@ class ArmSummary(Frozen):
     id: str
     metrics: tuple[MetricSummary, ...] = ()
     agreement: float | None = None
+    cosine: float | None = None
     cells: tuple[CellSummary, ...] = ()
     speedup: Ratio | None = None
     quantization_speedup: Ratio | None = None

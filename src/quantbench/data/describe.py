@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from quantbench.core.config import DatasetConfig
 from quantbench.core.errors import ConfigError, UsageError
-from quantbench.data.rows import class_label
+from quantbench.data.fingerprint import class_label
 from quantbench.data.sources import find_source
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from quantbench.core.frozen import canonical_json
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import ClassLabel, Dataset
 
 BATCH_ROWS = 256
 
@@ -28,19 +28,26 @@ def fingerprint(rows: Dataset, columns: Sequence[str]) -> str:
     Returns:
         64 hex digits.
     """
-    from datasets import ClassLabel
-
     names = sorted(set(columns))
     classes = {
-        name: list(rows.features[name].names)
+        name: list(label.names)
         for name in names
-        if isinstance(rows.features[name], ClassLabel)
+        if (label := class_label(rows.features[name])) is not None
     }
     digest = hashlib.sha256(canonical_json({"columns": names, "classes": classes}).encode())
     for values in plain_rows(rows, names):
         digest.update(canonical_json(values).encode("utf-8", "surrogatepass"))
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def class_label(feature: Any) -> ClassLabel | None:
+    """The class labels that a column holds, alone or in lists; None if it holds none."""
+    from datasets import ClassLabel, LargeList, List
+
+    if isinstance(feature, List | LargeList):
+        return class_label(feature.feature)
+    return feature if isinstance(feature, ClassLabel) else None
 
 
 def plain_rows(rows: Dataset, columns: Sequence[str]) -> Iterator[list[Any]]:

@@ -10,11 +10,11 @@ from quantbench.core.config import DatasetConfig
 from quantbench.core.errors import ConfigError, Problem, nearest_name
 from quantbench.data.builders import Origin
 from quantbench.data.dataset_errors import refuse
-from quantbench.data.fingerprint import fingerprint
+from quantbench.data.fingerprint import class_label, fingerprint
 from quantbench.data.sources import find_source
 
 if TYPE_CHECKING:
-    from datasets import ClassLabel, Dataset
+    from datasets import Dataset
 
 SplitParameter = Literal["dataset.eval_split", "dataset.calibration_split"]
 
@@ -118,15 +118,6 @@ def load_split(dataset: DatasetConfig, split: str, config_path: SplitParameter) 
         revision=source.revision,
         notes=source.notes,
     )
-
-
-def class_label(feature: Any) -> ClassLabel | None:
-    """The class labels that a column holds, alone or in lists; None if it holds none."""
-    from datasets import ClassLabel, LargeList, List
-
-    if isinstance(feature, List | LargeList):
-        return class_label(feature.feature)
-    return feature if isinstance(feature, ClassLabel) else None
 
 
 def _wanted_columns(dataset: DatasetConfig, *, with_references: bool) -> dict[str, str]:

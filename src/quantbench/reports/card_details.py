@@ -96,8 +96,8 @@ def method(summary: SweepSummary) -> str:
         "fifth of them is at least 10 % slower than the rest, with nothing in between. Ratios hold "
         "all the same, as they are of blocks that ran at the same time; milliseconds do not.",
         "* The recommendation is one of several, chosen on the samples that its drop is reported "
-        "on. So the upper end that it goes by is higher than that of its 95 % interval: at a level "
-        "at which those of all distinct files hold together at 95 % (Bonferroni).",
+        "on. So the upper end that it goes by is at a level at which those of all distinct files "
+        "hold together at 95 % (Bonferroni); for one file or two that is the 95 % interval's own.",
         f"* Version of the timing statistics: {code(summary.method_version)}.",
     ]
     return "\n".join(lines)
@@ -167,7 +167,8 @@ def _did(name: str, arm: ArmSummary, summary: SweepSummary) -> list[str]:
         if metric is not None and metric.mcnemar_p is not None:
             flips += f" (p = {metric.mcnemar_p:.2g})"
         cells.append(flips)
-    return [*cells, NOTHING if arm.agreement is None else f"{arm.agreement:.1%}"]
+    same = NOTHING if arm.agreement is None else f"{arm.agreement:.1%}"
+    return [*cells, same if arm.cosine is None else f"{same} (vectors: cosine {arm.cosine:.4f})"]
 
 
 def _prepared(found: PreparedFacts | None) -> list[str]:
@@ -207,7 +208,7 @@ def _exported(max_abs_difference: float | None) -> list[str]:
         return []
     return [
         f"export within {max_abs_difference:.1g} of PyTorch "
-        f"(allowed: {EXPORT_TOLERANCE:.1%} of the largest)"
+        f"(allowed: {EXPORT_TOLERANCE:g} of the largest output, or of 1)"
     ]
 
 

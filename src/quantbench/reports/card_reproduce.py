@@ -191,7 +191,7 @@ def _shared(found: Subject) -> str:
         case 0:
             return "; none of what is calibrated on is evaluated (compared by content)"
         case count:
-            return f"; **{count:,} of its samples are evaluated too** (compared by content)"
+            return f"; **{count:,} of the evaluated samples are calibrated on too** (by content)"
 
 
 def _today(name: str | None, given: str) -> str:

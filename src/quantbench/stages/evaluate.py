@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from pydantic import JsonValue
 
+from quantbench.core.errors import QuantbenchError
 from quantbench.core.results import Evaluation, Prediction
-from quantbench.protocols import Session, TaskRun
+from quantbench.protocols import Inputs, Outputs, Session, TaskRun
 from quantbench.tasks.rows import naming_row
 
 
@@ -21,6 +23,7 @@ def evaluate(
     metrics: Sequence[str],
     cluster_key: str | None,
     on_sample: Callable[[int], None],
+    first_nan: Callable[[Inputs], str | None] = lambda _: None,
 ) -> Evaluation:
     """Run, decode and score all rows.
 
@@ -35,6 +38,11 @@ def evaluate(
         metrics: which of the task's metrics to keep.
         cluster_key: column whose equal values mean that samples are not independent.
         on_sample: called with the number of samples done.
+        first_nan: asked, with the inputs of a sample whose outputs are not numbers, for the first
+            node of the model that makes such a value.
+
+    Raises:
+        QuantbenchError: an output holds values that are not numbers.
     """
     started = time.perf_counter()
     predictions: list[Prediction] = []
@@ -45,6 +53,8 @@ def evaluate(
             encoded = task.encode(row)
             references.append(task.reference(row))
         outputs = [session.bind(part.inputs)() for part in encoded]
+        for part, found in zip(encoded, outputs, strict=True):
+            _check_numbers(sample_id, part.inputs, found, first_nan)
         predictions.append(task.decode(row, encoded, outputs))
         if cluster_key is not None:
             clusters.append(str(row[cluster_key]))
@@ -60,3 +70,19 @@ def evaluate(
         parts={name: scored.parts[name] for name in metrics if name in scored.parts},
         seconds=time.perf_counter() - started,
     )
+
+
+def _check_numbers(
+    sample_id: str, inputs: Inputs, outputs: Outputs, first_nan: Callable[[Inputs], str | None]
+) -> None:
+    """Refuse outputs that are not numbers: a model that makes them is broken, not merely wrong."""
+    for name, array in outputs.items():
+        if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
+            node = first_nan(inputs)
+            made_by = "" if node is None else f"; the first node that makes such a value is {node}"
+            raise QuantbenchError(
+                f"the output {name} holds values that are not numbers (NaN) for sample {sample_id}"
+                f"{made_by}",
+                hint="If the original does not make them, keep that node or layer in floats "
+                "(node_exclusion), or take another scheme.",
+            )

@@ -52,6 +52,13 @@ WANTED: dict[str, dict[str, Wanted]] = {
             ("ner_tags", "tags", "labels", "ner", "pos_tags", "chunk_tags"),
         ),
     },
+    "feature-extraction": {
+        "text": Wanted(("text",), ("sentence1", "text1", "text", "first")),
+        "text_pair": Wanted(("text",), ("sentence2", "text2", "text_pair", "second")),
+        "references": Wanted(
+            ("number", "integer"), ("score", "similarity_score", "similarity", "label")
+        ),
+    },
 }
 # References that are no class numbers or names, by the argument of the task that asks for them.
 OTHER_REFERENCES: dict[str, Wanted] = {

@@ -46,7 +46,7 @@ class OneNumber:
                 hint="Something overflows inside it: if the original does not do it, leave out the "
                 "operators or nodes that were quantized (node_exclusion), or take another scheme.",
             )
-        return Prediction(answer=round(value, AGREED_DIGITS) + 0.0, score=value)
+        return Prediction(answer=_agreed(value), score=value)
 
     def reference(self, value: object) -> JsonValue:
         """The number in the label column.
@@ -63,7 +63,8 @@ class OneNumber:
     def score(self, predictions: Sequence[Prediction], references: Sequence[Any]) -> Scored:
         """Pearson's and Spearman's correlation, -1 to 1; 0 where one list is constant.
 
-        Per sample both are minus the distance from the reference, in its unit.
+        Per sample both are minus the distance of the answer, with its two digits after the point,
+        from the reference: what differs beyond that is neither worse nor better.
 
         References:
             `pearsonr` and `spearmanr` of scipy; GLUE has both for STS-B.
@@ -72,7 +73,7 @@ class OneNumber:
             (float(wanted), _number(prediction))
             for prediction, wanted in zip(predictions, references, strict=True)
         )
-        closeness = tuple(-abs(wanted - found) for wanted, found in pairs)
+        closeness = tuple(-abs(wanted - _agreed(found)) for wanted, found in pairs)
         return Scored(
             {
                 "pearson": metric_value("pearson", pairs),
@@ -81,6 +82,10 @@ class OneNumber:
             {"pearson": closeness, "spearman": closeness},
             {"pearson": pairs, "spearman": pairs},
         )
+
+
+def _agreed(value: float) -> float:
+    return round(value, AGREED_DIGITS) + 0.0
 
 
 def _number(prediction: Prediction) -> float:

@@ -18,7 +18,7 @@ from quantbench.protocols import Encoded, Inputs, Outputs, Scored
 from quantbench.tasks.entities import OUTSIDE, Scheme, letters, strange_tags
 from quantbench.tasks.entity_scores import METRICS, score_tags
 from quantbench.tasks.labels import align_labels, class_names, label_id, matched_by_number
-from quantbench.tasks.tokenizer import Tokenizer, load_tokenizer
+from quantbench.tasks.tokenizer import Tokenizer, check_length, load_tokenizer
 from quantbench.tasks.word_windows import WordTokenizer, make_windows, word_tokenizer
 
 _SHOWN = 12
@@ -218,12 +218,9 @@ class TokenClassification:
 
         args = TokenClassificationArgs.model_validate(dict(task_args))
         tokenizer = load_tokenizer(model_dir, graph_inputs)
-        limit = tokenizer.max_length
         length = args.max_seq_length
-        if length is not None and limit is not None and length > limit:
-            message = f"the model takes at most {limit} tokens"
-            problem = Problem("task_args.max_seq_length", message, str(length))
-            raise ConfigError("task_args", [problem])
+        if length is not None:
+            check_length(tokenizer, length)
         config = AutoConfig.from_pretrained(
             model_dir, local_files_only=True, trust_remote_code=False
         )
@@ -239,7 +236,7 @@ class TokenClassification:
         not_entities = _check_tags(list(names.values()), args.scheme)
         return TokenClassificationRun(
             tokenizer=tokenizer,
-            words=word_tokenizer(tokenizer, limit if length is None else length),
+            words=word_tokenizer(tokenizer, tokenizer.max_length if length is None else length),
             id2label=id2label,
             names=names,
             aligned=aligned,
@@ -267,7 +264,7 @@ def _check_tags(names: Sequence[str], scheme: Scheme | None) -> str | None:
         return (
             f"{listed}: tags that do not begin with B-, I-, E- or S-, so that entities, and with "
             "them f1, precision and recall, mean little (for L- and U- set task_args.scheme: "
-            "BILOU); accuracy is that of all tags"
+            "BILOU); with metrics: [accuracy] that of all tags decides"
         )
     message = f"tags of the model that are none of the scheme: {listed}"
     allowed = f"tags that begin with {', '.join(letters(scheme))}; without a scheme, any"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 from quantbench import environment, registry, store
 from quantbench.core.results import Evaluation, Timing, TimingOutcome
 from quantbench.core.units import CellTimings, EvaluateUnit, TimedArm, TimedCell, TimeUnit
-from quantbench.protocols import Progress
+from quantbench.protocols import Inputs, Progress
 from quantbench.worker.access import Access
 from quantbench.worker.keys import evaluate_key, evaluated_metrics, evaluated_rows, time_keys
 from quantbench.worker.opened import Opened, check_unchanged, opened_as_pinned
@@ -45,6 +46,7 @@ def evaluate_arm(unit: EvaluateUnit, access: Access) -> Evaluation:
                 on_sample=lambda done: access.on_progress(
                     Progress(done, len(indices), f"sample {done} of {len(indices)}")
                 ),
+                first_nan=functools.partial(_first_nan, path, access),
             )
         finally:
             session.close()
@@ -52,6 +54,16 @@ def evaluate_arm(unit: EvaluateUnit, access: Access) -> Evaluation:
         return evaluation.model_dump(mode="json")
 
     return Evaluation.model_validate(access.make(evaluate_key(unit), unit.stage, build))
+
+
+def _first_nan(path: Path, access: Access, inputs: Inputs) -> str | None:
+    """The first node of an ONNX file that makes a NaN of some inputs; None for other models."""
+    from quantbench.stages.calibrate_graph import first_broken_node
+
+    if path.suffix != ".onnx":
+        return None
+    with store.scratch(access.root) as folder:
+        return first_broken_node(path, inputs, folder, lambda values: ~np.isnan(values))
 
 
 def time_arms(unit: TimeUnit, access: Access) -> CellTimings:

@@ -35,6 +35,7 @@ def prepare(config: SweepConfig) -> Prepared:
     environment.check_instructions(None if wanted is None else str(wanted), cpu.flags)
     opened = open_config(config.model_dump_json())
     check_given_file(config, opened)
+    _check_samples(config, opened)
     source, calibrated = opened.source, opened.calibrated
     subject = Subject(
         model_name_or_path=config.model_name_or_path,
@@ -53,10 +54,9 @@ def prepare(config: SweepConfig) -> Prepared:
         num_eval_samples=len(evaluated_rows(config, opened.evaluated.num_rows)),
         calibration_fingerprint=None if calibrated is None else calibrated.fingerprint,
         calibration_num_rows=None if calibrated is None else calibrated.num_rows,
+        num_shared_samples=_check_shared(config, opened),
         notes=opened.task.notes,
     )
-    _check_samples(config, opened)
-    subject = subject.model_copy(update={"num_shared_samples": _check_shared(config, opened)})
     splits = [opened.evaluated, *([] if calibrated is None else [calibrated])]
     of_splits = (note for split in splits for note in split.notes)
     crowded = too_many_threads(num_threads(config), cpu)
@@ -121,7 +121,7 @@ def _check_shared(config: SweepConfig, opened: Opened) -> int | None:
         for count in _calibration_counts(config)
     )
     used = sorted({index for choice in choices for index in choice})
-    columns = sorted(config.dataset.data_keys.values())
+    columns = sorted(set(config.dataset.data_keys.values()))
     indices = evaluated_rows(config, evaluated.num_rows)
     shared = shared_rows(evaluated.rows, indices, calibrated.rows, used, columns)
     if shared and not config.dataset.allow_shared_samples:

@@ -30,14 +30,32 @@ def write(
     """
     import torch
 
+    is_headless = getattr(model, "base_model", None) is model
     torch.onnx.export(
-        model,
-        (),
+        _under_its_name(model, list(tensors)) if is_headless else model,
+        tuple(tensors.values()) if is_headless else (),
         str(path),
-        kwargs=dict(tensors),
+        kwargs=None if is_headless else dict(tensors),
         input_names=list(tensors),
         output_names=list(outputs),
         dynamic_axes={name: dict(varying) for name, varying in axes.items()},
         opset_version=opset,
         dynamo=False,
     )
+
+
+def _under_its_name(model: torch.nn.Module, names: Sequence[str]) -> torch.nn.Module:
+    """A model without a head inside another one, as in those with a head: `/bert/encoder/...`.
+
+    The exporter gives every parameter its default by place, and some of these models set the same
+    one by name (`use_cache`): here all are given by name, and no others.
+    """
+    import torch
+
+    class Outer(torch.nn.Module):
+        def forward(self, *tensors: torch.Tensor) -> object:
+            return model(**dict(zip(names, tensors, strict=True)))
+
+    outer = Outer()
+    outer.add_module(str(getattr(model, "base_model_prefix", "")) or "model", model)
+    return outer
