@@ -34,7 +34,7 @@ STAGE_VERSIONS = {
     "quantize": 3,
     "evaluate": 1,
     "time": 3,
-    "explain": 4,
+    "explain": 5,
 }
 
 # What an exporter computes with beyond PyTorch and ONNX.
