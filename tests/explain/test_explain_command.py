@@ -137,6 +137,6 @@ def test_a_damaged_explanation_is_named(
 ) -> None:
     run(FakeBackend(), monkeypatch)
     (file,) = (RUN / "explained").iterdir()
-    file.write_text(file.read_text().replace('"schema_version":1', '"schema_version":9', 1))
+    file.write_text(file.read_text().replace('"schema_version":2', '"schema_version":9', 1))
     assert cli.main(["card", str(RUN)]) == 1
     assert "format version 9" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from quantbench.analysis.explain import find
 from quantbench.analysis.explain_facts import left_in_floats, output_error, sqnr_db
 from quantbench.core.calibration import Calibration
 from quantbench.core.errors import QuantbenchError
-from quantbench.core.explanation import Explanation
+from quantbench.core.explanation import EXPLANATION_VERSION, Explanation
 from quantbench.core.plan import Cell
 from quantbench.core.quantization import Blocks, Dynamic, Float32, Scheme, Static, WeightOnly
 from quantbench.stages import profile
@@ -282,4 +282,4 @@ def test_blocks_stand_for_what_the_runtime_computes_with(
 
 def test_facts_are_plain_json(explain: Explain) -> None:
     data = json.loads(explain(FORMS["dynamic"]).model_dump_json())
-    assert data["schema_version"] == 1
+    assert data["schema_version"] == EXPLANATION_VERSION
