@@ -107,8 +107,6 @@ class FeatureExtractionRun:
             ValueError: no length is given.
             UsageError: the model does not take that many tokens.
         """
-        if input_length is None:
-            raise ValueError("feature extraction needs an input length")
         return self.tokenizer.random_inputs(batch_size, input_length, rng)
 
     def _encoded(self, row: Mapping[str, Any], column: str, key: str) -> Encoded:

@@ -187,8 +187,6 @@ class QuestionAnsweringRun:
             ValueError: no length is given.
             UsageError: the model does not take that many tokens.
         """
-        if input_length is None:
-            raise ValueError("question answering needs an input length")
         return self.tokenizer.random_inputs(batch_size, input_length, rng)
 
 

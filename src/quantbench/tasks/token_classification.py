@@ -149,8 +149,6 @@ class TokenClassificationRun:
             ValueError: no length is given.
             UsageError: the model does not take that many tokens.
         """
-        if input_length is None:
-            raise ValueError("token classification needs an input length")
         return self.tokenizer.random_inputs(batch_size, input_length, rng)
 
     def _name(self, number: int) -> str:

@@ -34,13 +34,16 @@ class Tokenizer:
     ordinary_ids: Array
 
     def random_inputs(
-        self, batch_size: int, length: int, rng: np.random.Generator
+        self, batch_size: int, length: int | None, rng: np.random.Generator
     ) -> dict[str, Array]:
         """Random ordinary tokens, nothing padded: int64 arrays [batch_size, length].
 
         Raises:
+            ValueError: no length is given.
             UsageError: the model does not take that many tokens.
         """
+        if length is None:
+            raise ValueError("a model of texts needs an input length")
         if self.max_length is not None and length > self.max_length:
             raise UsageError(
                 f"input_lengths: {length} tokens asked for, but the model takes "
