@@ -25,6 +25,8 @@ examples:
   quantbench explain RUN --row 3      where its error and its time come from
   quantbench errors RUN --row 3       the samples that it answers worse, worst first
   quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
+  quantbench import CARD.md           a published card as a run, for card and others to read
+  quantbench lint CARD.md             what a published card's numbers cannot support
   quantbench cache                    what the store has, by stage
 
 exit codes:
@@ -63,6 +65,30 @@ examples:
   quantbench errors runs/sweep --row 3
   quantbench errors runs/sweep --row 3 --limit 100
   quantbench errors runs/sweep --row 1f0c --json
+"""
+
+_IMPORT_EPILOG = """\
+The card may be Markdown as it was published, or text whose white space was collapsed. Every number
+is read, and the card is written again to compare: published.md in the folder is equal to it but
+for white space. card, and all that reads a run, works on the folder; what needs files, samples or
+raw times says that a card has none. Which cards are of this family: docs/import.md.
+
+examples:
+  quantbench import README.md --out runs/theirs
+  quantbench import distilbert-squad.card.txt
+  quantbench card runs/distilbert-squad
+"""
+
+_LINT_EPILOG = """\
+Each finding has the number of its rule, what the card says and where, why that cannot be or cannot
+be known, and what to do. The rules, with two cards as examples: docs/lint.md.
+
+examples:
+  quantbench lint README.md
+  quantbench lint README.md --samples 872
+  quantbench lint README.md --json
+
+exit codes: 0 nothing found, 1 something found, 2 no card of this family, or a damaged one
 """
 
 _CACHE_EPILOG = """\
@@ -303,6 +329,25 @@ def _parser() -> argparse.ArgumentParser:
     save.add_argument("--force", action="store_true", help="replace what save-model wrote there")
     save.add_argument("--json", action="store_true", help="print what was written as JSON")
 
+    imported = _add(commands, "import", _import, "read a published card back into a run")
+    _teach(imported, _IMPORT_EPILOG)
+    imported.add_argument("card", type=Path, metavar="CARD.md", help="a published card's text")
+    imported.add_argument(
+        "--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME of the card)"
+    )
+    imported.add_argument("--json", action="store_true", help="print what was read as JSON")
+
+    lint = _add(commands, "lint", _lint, "list what a published card's numbers cannot support")
+    _teach(lint, _LINT_EPILOG)
+    lint.add_argument("card", type=Path, metavar="CARD.md", help="a published card's text")
+    lint.add_argument(
+        "--samples",
+        type=int,
+        metavar="N",
+        help="how many were evaluated, where the card says `All dataset`",
+    )
+    lint.add_argument("--json", action="store_true", help="print the findings as JSON")
+
     cache = _add(commands, "cache", _cache_list, "list, check and tidy up the store")
     _teach(cache, _CACHE_EPILOG)
     cache.add_argument("--all", action="store_true", help="a line for every artifact")
@@ -450,6 +495,18 @@ def _save_model(arguments: argparse.Namespace) -> int:
         force=arguments.force,
         as_json=arguments.json,
     )
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.import_card import import_card
+
+    return import_card(arguments.card, arguments.out, as_json=arguments.json)
+
+
+def _lint(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.lint import lint_card
+
+    return lint_card(arguments.card, arguments.samples, as_json=arguments.json)
 
 
 def _cache_list(arguments: argparse.Namespace) -> int:

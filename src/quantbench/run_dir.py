@@ -36,8 +36,10 @@ from quantbench.run_files import (
     SPENT,
     RunFacts,
     damaged,
+    is_imported,
     read_facts,
     read_file,
+    read_imported,
     read_run_config,
     refuse_others,
 )
@@ -255,19 +257,22 @@ def check_run(path: Path) -> None:
     Raises:
         UsageError: the folder holds no run, or links where reports would be written.
     """
-    if not _exists(path / "run.json"):
-        raise UsageError(f"{path} holds no run", hint="Give the folder that `quantbench run` made.")
+    if not (_exists(path / "run.json") or is_imported(path)):
+        hint = "Give the folder that `quantbench run` or `quantbench import` made."
+        raise UsageError(f"{path} holds no run", hint=hint)
     refuse_others(path)
 
 
 def load_run(path: Path, catalog: Catalog) -> SweepResult:
-    """Read all facts of a run.
+    """Read all facts of a run, or of a card that was imported.
 
     Raises:
         UsageError: the folder holds no run, or links where reports would be written.
         QuantbenchError: a file is damaged, or of another format.
     """
     check_run(path)
+    if is_imported(path):
+        return read_imported(path, catalog).result
     facts = read_facts(path)
     plan = read_file(path / "plan.json", Plan)
     arms = RunDir(path).read_arms()

@@ -54,7 +54,7 @@ def run_config(path: Path, out: Path, quiet: bool, as_json: bool, fresh: bool) -
         print(json.dumps(rows_as_json(summary), indent=1))
     elif not quiet:
         print_result(summary, out, sys.stdout)
-    if _print_problems(reported.problems):
+    if print_problems(reported.problems):
         return EXIT_FAILED
     statuses = [row.status for row in summary.rows]
     bad = [status for status in statuses if status in ("failed", "refused", "partial")]
@@ -83,10 +83,10 @@ def write_card(path: Path) -> int:
     with locked(path):
         reported = write_reports(path)
     print(path / "README.md")
-    return EXIT_FAILED if _print_problems(reported.problems) else EXIT_OK
+    return EXIT_FAILED if print_problems(reported.problems) else EXIT_OK
 
 
-def _print_problems(problems: tuple[str, ...]) -> bool:
+def print_problems(problems: tuple[str, ...]) -> bool:
     """Tell which reports could not be written; returns whether there were any."""
     for problem in problems:
         print(f"quantbench: {printable(problem)}", file=sys.stderr)
