@@ -24,7 +24,7 @@ FOLDERS = ("arms", "results", "explained", "errors", "plots")
 # A published card that was imported: all facts of such a run are in its text.
 IMPORTED = "card.md"
 _FILES = ("config.yaml", "pinned.yaml", "plan.json", "run.json", SPENT, LOG, IMPORTED)
-# Of 2,000 rows in nine shapes a card has four million characters.
+# A card of 2,000 rows in nine shapes has six million characters.
 MAX_CARD_BYTES = 20_000_000
 
 _CARD_HINT = "Give the text of a published card, its README.md for example."
