@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quantbench.analysis import accuracy, quiet, timing
+from quantbench.analysis import accuracy, distance, quiet, timing
 from quantbench.analysis.consistent import check_consistent
 from quantbench.analysis.facts import Facts
 from quantbench.analysis.failures import failures, failures_of_others
@@ -173,6 +173,7 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
     own = facts.own(arm_id)
     measured = facts.own(facts.resolve(arm_id))
     original, optimized = facts.evaluation(ORIGINAL_ID), facts.evaluation(arm_id)
+    pair = (original, optimized) if original and optimized else None
     cells = tuple(_cell(facts, arm_id, reference_id, cell) for cell in facts.plan.cells)
     artifact = own.artifact if own and isinstance(own.artifact, Artifact) else None
     if artifact is None and measured and isinstance(measured.artifact, Artifact):
@@ -183,17 +184,18 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
         id=facts.resolve(arm_id),
         metrics=(
             accuracy.compare_metrics(
-                original,
-                optimized,
+                *pair,
                 facts.metrics,
                 facts.config.seed,
                 facts.num_compared if reference_id not in (None, arm_id) else 1,
             )
-            if original and optimized
+            if pair
             else ()
         ),
-        agreement=accuracy.agreement(original, optimized) if original and optimized else None,
-        cosine=accuracy.cosine(original, optimized) if original and optimized else None,
+        agreement=accuracy.agreement(*pair) if pair else None,
+        cosine=distance.cosine(*pair) if pair else None,
+        kl_divergence_nats=distance.kl_divergence_nats(*pair) if pair else None,
+        logit_rms=distance.logit_rms(*pair) if pair else None,
         cells=cells,
         speedup=SAME if same else timing.overall([c.speedup for c in cells if c.speedup]),
         quantization_speedup=timing.overall(

@@ -143,6 +143,8 @@ class ArmSummary(Frozen):
 
     `agreement` is the share of samples that are answered as the original does, `cosine` the mean
     cosine of its vectors and the original's, where vectors are what the model makes.
+    `kl_divergence_nats` is how far its probabilities of the classes are from the original's, where
+    one class is right, `logit_rms` how far other logits are (`analysis.distance`).
 
     `speedup` is the geometric mean over cells, `quantization_speedup` that of the step from the
     reference to this arm alone; their bounds are the geometric means of the cells'
@@ -153,6 +155,8 @@ class ArmSummary(Frozen):
     metrics: tuple[MetricSummary, ...] = ()
     agreement: float | None = None
     cosine: float | None = None
+    kl_divergence_nats: float | None = None
+    logit_rms: float | None = None
     cells: tuple[CellSummary, ...] = ()
     speedup: Ratio | None = None
     quantization_speedup: Ratio | None = None

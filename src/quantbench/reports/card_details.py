@@ -168,7 +168,19 @@ def _did(name: str, arm: ArmSummary, summary: SweepSummary) -> list[str]:
             flips += f" (p = {metric.mcnemar_p:.2g})"
         cells.append(flips)
     same = NOTHING if arm.agreement is None else f"{arm.agreement:.1%}"
-    return [*cells, same if arm.cosine is None else f"{same} (vectors: cosine {arm.cosine:.4f})"]
+    return [*cells, same + "".join(f" ({distance})" for distance in _distances(arm))]
+
+
+def _distances(arm: ArmSummary) -> list[str]:
+    """How far the outputs are from the original's, where the task has what says it."""
+    found: list[str] = []
+    if arm.cosine is not None:
+        found.append(f"vectors: cosine {arm.cosine:.4f}")
+    if arm.kl_divergence_nats is not None:
+        found.append(f"KL divergence of classes: {arm.kl_divergence_nats:.2g} nats")
+    if arm.logit_rms is not None:
+        found.append(f"logits: RMS difference {arm.logit_rms:.2g}")
+    return found
 
 
 def _prepared(found: PreparedFacts | None) -> list[str]:
