@@ -83,11 +83,13 @@ def main() -> None:
     condition = "disturbed" if arguments.disturbed else "quiet"
     with (
         machine_lock(lambda _, text: print(text, flush=True)),
-        disturbing() if arguments.disturbed else contextlib.nullcontext(),
+        disturbing(len(done)) if arguments.disturbed else contextlib.nullcontext(),
     ):
-        for number in range(arguments.sessions):
+        for _ in range(arguments.sessions):
             for seconds in arguments.seconds:
                 for cell in arguments.cells:
+                    before = [(s.cell, s.condition, s.seconds) for s in done]
+                    number = before.count((cell, condition, seconds))
                     done.append(session(arms, cell, condition, seconds, number))
                     _write(arguments.out, done)
                     print(done[-1], flush=True)
@@ -191,9 +193,10 @@ def naive_ratio(arms: Sequence[ArmSpec], inputs: Inputs, seconds: float) -> floa
 
 
 @contextlib.contextmanager
-def disturbing() -> Iterator[None]:
+def disturbing(seed: int) -> Iterator[None]:
     """A process of its own that loads one core a third of the time, while the block runs."""
-    process = multiprocessing.get_context("spawn").Process(target=_be_busy, daemon=True)
+    spawn = multiprocessing.get_context("spawn")
+    process = spawn.Process(target=_be_busy, args=(seed,), daemon=True)
     process.start()
     try:
         yield
@@ -202,8 +205,9 @@ def disturbing() -> Iterator[None]:
         process.join()
 
 
-def _be_busy() -> None:
-    shuffle = random.Random(0)  # noqa: S311 - moments
+def _be_busy(seed: int) -> None:
+    shuffle = random.Random(seed)  # noqa: S311 - moments
+    time.sleep((PERIOD_S - BUSY_S) * shuffle.random())
     while True:
         end = time.monotonic() + BUSY_S
         while time.monotonic() < end:
