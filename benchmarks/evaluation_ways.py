@@ -42,12 +42,13 @@ class Pass:
 
     `way`: one session with all threads, `padded` or `unpadded`; or as many sessions of one thread,
     unpadded and `side by side`, each with its share of the samples. `seconds` pass from opening
-    to scores.
+    to scores; `opening_s` of them in opening the model.
     """
 
     arm_id: str
     way: Way
     seconds: float
+    opening_s: float
     answers: Answers
 
 
@@ -191,9 +192,8 @@ def naive_passes(
             asked.append((model, "side by side"))
     found: list[Pass] = []
     for model, way in reversed(asked) if reverse else asked:
-        seconds, answers = _passed(work, opened, arms.measured(model.arm_id), way)
-        print(f"{seconds:7.1f} s  {model.arm_id}, {way}", file=sys.stderr, flush=True)
-        found.append(Pass(model.arm_id, way, seconds, answers))
+        found.append(passed(work, opened, arms.measured(model.arm_id), way))
+        print(f"{found[-1].seconds:7.1f} s  {model.arm_id}, {way}", file=sys.stderr, flush=True)
     return found
 
 
@@ -209,7 +209,8 @@ def compared_sessions(results: Sequence[ArmResult]) -> tuple[str, ...]:
     return tuple(arm_id for _, arm_id in most.values())
 
 
-def _passed(work: Work, opened: Opened, result: ArmResult, way: Way) -> tuple[float, Answers]:
+def passed(work: Work, opened: Opened, result: ArmResult, way: Way) -> Pass:
+    """Evaluate all samples of a part with one model in one way."""
     config, threads = work.config, work.prepared.environment.num_threads
     key = result.artifact.key if isinstance(result.artifact, Artifact) else None
     access = Access(work.store, fresh=False, on_progress=lambda _: None)
@@ -222,23 +223,27 @@ def _passed(work: Work, opened: Opened, result: ArmResult, way: Way) -> tuple[fl
     # A tokenizer is for one thread.
     tasks = [copy.deepcopy(opened.task) for _ in range(num_sessions)]
 
-    def answers(place: int) -> Answers:
+    def share(place: int) -> tuple[float, Answers]:
+        started = time.perf_counter()
         session = registry.runtime(result.arm.framework).open(path, options)
+        opening_s = time.perf_counter() - started
         used: Session = Padded(session, PADDED_LENGTH) if way == "padded" else session
         try:
-            return _answers(used, tasks[place], samples[place::num_sessions], metrics)
+            return opening_s, _answers(used, tasks[place], samples[place::num_sessions], metrics)
         finally:
             session.close()
 
     started = time.perf_counter()
     if num_sessions == 1:
-        whole = answers(0)
-        return time.perf_counter() - started, whole
-    with ThreadPoolExecutor(num_sessions) as pool:
-        shares = list(pool.map(answers, range(num_sessions)))
-    return time.perf_counter() - started, tuple(
-        shares[place % num_sessions][place // num_sessions] for place in range(len(samples))
+        shares = [share(0)]
+    else:
+        with ThreadPoolExecutor(num_sessions) as pool:
+            shares = list(pool.map(share, range(num_sessions)))
+    seconds = time.perf_counter() - started
+    answers = tuple(
+        shares[place % num_sessions][1][place // num_sessions] for place in range(len(samples))
     )
+    return Pass(result.arm.id, way, seconds, max(opening for opening, _ in shares), answers)
 
 
 def _answers(

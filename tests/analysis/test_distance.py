@@ -74,13 +74,6 @@ def test_samples_that_one_of_both_did_not_keep_are_left_out() -> None:
     assert logit_rms(several([1.0], [np.inf]), several([2.0], [0.0])) == pytest.approx(1.0)
 
 
-def test_what_a_file_says_beyond_numbers_counts_for_neither() -> None:
-    broken = evaluation(Prediction(answer=0, log_probabilities=((np.nan, 0.0), (-1.0, -1.0))))
-    original = one_class([[0.0, 3.0], [0.0, 0.0]])
-    assert kl_divergence_nats(original, broken) == pytest.approx(0.0, abs=1e-12)
-    assert logit_rms(several([np.inf]), evaluation(Prediction(answer=0, logits=(np.inf,)))) is None
-
-
 @pytest.mark.parametrize(
     "after", [one_class([[0.0, 0.0, 0.0]]), one_class([[0.0, 0.0], [0.0, 0.0]])]
 )

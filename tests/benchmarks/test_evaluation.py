@@ -24,15 +24,15 @@ PART = Part(
     sweep_s=10.0,
     sweep_answers=dict.fromkeys(("original", "fp32", "int8", "other"), ("a", "b")),
     passes=(
-        Pass("original", "padded", 10.0, ("a", "b")),
-        Pass("original", "unpadded", 6.0, ("a", "b")),
-        Pass("fp32", "unpadded", 5.0, ("a", "b")),
-        Pass("fp32", "side by side", 4.0, ("a", "b")),
-        Pass("int8", "padded", 5.0, ("a", "z")),
-        Pass("int8", "unpadded", 3.0, ("a", "b")),
-        Pass("int8", "side by side", 2.0, ("a", "b")),
-        Pass("other", "padded", 7.0, ("a", "b")),
-        Pass("other", "unpadded", 4.0, ("a", "b")),
+        Pass("original", "padded", 10.0, 0.5, ("a", "b")),
+        Pass("original", "unpadded", 6.0, 0.5, ("a", "b")),
+        Pass("fp32", "unpadded", 5.0, 0.5, ("a", "b")),
+        Pass("fp32", "side by side", 4.0, 0.5, ("a", "b")),
+        Pass("int8", "padded", 5.0, 0.5, ("a", "z")),
+        Pass("int8", "unpadded", 3.0, 0.5, ("a", "b")),
+        Pass("int8", "side by side", 2.0, 0.5, ("a", "b")),
+        Pass("other", "padded", 7.0, 0.5, ("a", "b")),
+        Pass("other", "unpadded", 4.0, 0.5, ("a", "b")),
     ),
     models=(ORIGINAL, REFERENCE, INT8, OTHER),
 )
@@ -60,6 +60,15 @@ def test_an_answer_that_differs_without_padding_is_told_and_one_with_padding_is_
         "int8: 3 of 4 answers are the same in a sweep and side by side",
     ]
     assert evaluation.same_as_sweep([PART], INT8, "padded") == 1
+
+
+def test_sessions_are_compared_without_their_opening() -> None:
+    table = evaluation.as_markdown([PART]).split("side by side\n")[-1]
+    cells = [line.split("|")[2:5] for line in table.splitlines() if "onnxruntime" in line]
+    assert [[cell.strip() for cell in line] for line in cells] == [
+        ["4.5", "3.5", "0.78"],
+        ["2.5", "1.5", "0.60"],
+    ]
 
 
 def test_all_ways_evaluate_the_same_models_and_answer_the_same(

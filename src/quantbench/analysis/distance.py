@@ -79,7 +79,7 @@ def cosine(original: Evaluation, optimized: Evaluation) -> float | None:
 def _paired(
     samples: Sequence[tuple[Sequence[Sequence[float]], Sequence[Sequence[float]]]],
 ) -> tuple[Floats, Floats] | None:
-    """All finite rows of all samples, of both models: [rows, classes] twice; None without any."""
+    """All rows of all samples, of both models: [rows, classes] twice; None without any."""
     before = [row for old, _ in samples for row in old]
     after = [row for _, new in samples for row in new]
     if len({len(row) for row in (*before, *after)}) > 1 or any(
@@ -89,13 +89,10 @@ def _paired(
             "the logits that were kept of the two models are not of the same classes and words",
             hint="Evaluate both again: run the sweep with --fresh.",
         )
-    if not before:
-        return None
-    both = np.array([before, after])
-    finite = np.isfinite(both).all(axis=(0, 2))
-    return (both[0, finite], both[1, finite]) if finite.any() else None
+    return (np.array(before), np.array(after)) if before else None
 
 
 def _log_softmax(array: Floats) -> Floats:
     shifted = array - array.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    logs: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return logs
