@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -177,16 +178,25 @@ def metric(row: RowSummary, name: str = METRIC) -> MetricSummary | None:
 
 
 def lowest_upper_end(candidates: Sequence[Swept]) -> tuple[Swept, RowSummary]:
-    """The row whose drop is the smallest for certain; the first of equal ones.
+    """The row whose drop is the smallest for certain; of equal ones by F1, then the first.
 
     Raises:
-        SystemExit: no row has an interval.
+        SystemExit: no row was evaluated.
     """
-    rows = [(swept, row) for swept in candidates for row in distinct(swept)]
-    ends = [(_high(row), number) for number, (_, row) in enumerate(rows) if _high(row) is not None]
-    if not ends:
+    rows = [
+        (swept, row, exact, overlap)
+        for swept in candidates
+        for row in distinct(swept)
+        if (exact := metric(row)) is not None and (overlap := metric(row, "f1")) is not None
+    ]
+    if not rows:
         sys.exit(f"no row of {', '.join(item.name for item in candidates)} was evaluated")
-    return rows[min(ends)[1]]
+    swept, row, *_ = min(rows, key=lambda item: (_end(item[2]), _end(item[3])))
+    return swept, row
+
+
+def _end(found: MetricSummary) -> float:
+    return math.inf if found.high is None else found.high
 
 
 def _high(row: RowSummary) -> float | None:

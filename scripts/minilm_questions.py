@@ -33,7 +33,7 @@ from minilm.weights import find_weights, save
 
 NUM_THREADS = 2  # part of the result: sums are split by thread
 # Of each file, with whether its names and wording are kept from training.
-ROWS = {"train": (1_500, False), "choice": (3_000, True), "validation": (10_000, True)}
+ROWS = {"train": (1_500, False), "choice": (2_000, True), "validation": (10_000, True)}
 LEARNING_RATE = 2e-4
 QUICK_STEPS, QUICK_ROWS = 6, 40
 # Of the first file; those of the bundled data are others (`make_demo_assets.SEED`).
@@ -53,7 +53,7 @@ def main() -> None:
     seed = FIRST_SEED + 10 * asked.seed
 
     out.mkdir(parents=True, exist_ok=True)
-    write_data(out, seed, QUICK_ROWS if asked.quick else None)
+    held_out = write_data(out, seed, QUICK_ROWS if asked.quick else None)
     torch.set_num_threads(NUM_THREADS)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(asked.seed)
@@ -61,12 +61,17 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
     stream = seeded_draw(seed + len(ROWS), held_out=False)
     model = reading.train(new_model(weights), tokenizer, stream, training(steps))
+    if names := held_out & stream.names_used:
+        raise SystemExit(f"names that were trained on and are asked about: {sorted(names)}")
     save(model, tokenizer, out / "model")
     print(json.dumps(measure(out), indent=2))
 
 
-def write_data(out: Path, seed: int, most_rows: int | None) -> None:
+def write_data(out: Path, seed: int, most_rows: int | None) -> set[str]:
     """Generate the rows of each file from a seed of its own: `seed`, `seed + 1`, ...
+
+    Returns:
+        All names in the rows that are kept from training.
 
     Raises:
         SystemExit: two of the files have a row in common, or the splits a wording.
@@ -74,9 +79,13 @@ def write_data(out: Path, seed: int, most_rows: int | None) -> None:
     wording = all_templates(held_out=True) & all_templates(held_out=False)
     if wording:
         raise SystemExit(f"wording in both splits: {sorted(wording)}")
+    draws = {
+        name: seeded_draw(seed + number, held_out)
+        for number, (name, (_, held_out)) in enumerate(ROWS.items())
+    }
     files = {
-        name: generate_rows(seeded_draw(seed + number, held_out), most_rows or count, LENGTHS)
-        for number, (name, (count, held_out)) in enumerate(ROWS.items())
+        name: generate_rows(draw, most_rows or ROWS[name][0], LENGTHS)
+        for name, draw in draws.items()
     }
     for one, other in itertools.combinations(files, 2):
         common = shared(files[one], files[other])
@@ -84,6 +93,7 @@ def write_data(out: Path, seed: int, most_rows: int | None) -> None:
             raise SystemExit(f"{len(common)} rows are in {one} and {other}, as {common[0]}")
     for name, rows in files.items():
         write_rows(out / f"{name}.jsonl", rows, name)
+    return set[str]().union(*(draw.names_used for draw in draws.values() if draw.held_out))
 
 
 def training(steps: int) -> reading.Training:

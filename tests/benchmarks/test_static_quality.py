@@ -81,6 +81,17 @@ def test_the_row_with_the_lowest_upper_end_is_chosen_among_those_with_numbers() 
     assert (found.name, best.number) == ("two", 1)
 
 
+def test_of_equal_ends_the_one_with_the_lower_end_of_f1_is_chosen() -> None:
+    first, second = row(1, 0.6), row(2, 0.6)
+    assert second.arm is not None
+    exact, overlap = second.arm.metrics
+    metrics = (exact, overlap.model_copy(update={"high": 0.5}))
+    arm = second.arm.model_copy(update={"metrics": metrics})
+    second = second.model_copy(update={"arm": arm})
+    _, best = static_quality.lowest_upper_end([swept("one", first, second, row(3, 0.6))])
+    assert best.number == 2
+
+
 def test_nothing_is_chosen_where_nothing_was_evaluated() -> None:
     with pytest.raises(SystemExit, match="no row of one was evaluated"):
         static_quality.lowest_upper_end([swept("one", row(1, None, status="failed"))])

@@ -40,14 +40,17 @@ def test_the_learning_rate_rises_and_falls_in_straight_lines() -> None:
 
 
 def test_rows_of_the_three_files_are_new_and_of_their_split(tmp_path: Path) -> None:
-    minilm_questions.write_data(tmp_path, 50, 30)
+    names = minilm_questions.write_data(tmp_path, 50, 30)
     files = {name: read_rows(tmp_path / f"{name}.jsonl") for name in minilm_questions.ROWS}
     assert [len(rows) for rows in files.values()] == [30, 30, 30]
     titles = {name: {row["title"] for row in rows} for name, rows in files.items()}
     assert not titles["train"] & (titles["choice"] | titles["validation"])
-    assert all(
-        set(row) == {"id", "title", "context", "question", "answers"} for row in files["train"]
-    )
+    assert {name.lower() for name in titles["validation"] if " " not in name} <= names
+    stream = questions.seeded_draw(9, held_out=False)
+    questions.generate_rows(stream, 500, questions.LENGTHS)
+    assert not names & stream.names_used
+    columns = {"id", "title", "context", "question", "answers"}
+    assert all(set(row) == columns for rows in files.values() for row in rows)
     minilm_questions.write_data(tmp_path, 51, 30)
     assert read_rows(tmp_path / "train.jsonl") != files["train"]
 
