@@ -115,7 +115,7 @@ def test_a_quick_run_writes_a_model_that_can_be_read(name: str, tmp_path: Path) 
         assert [config["id2label"][str(n)] for n in range(len(TOPICS))] == list(TOPICS)
         assert 0 <= results["accuracy"] <= 100
         files = [
-            {json.loads(line)["module"] for line in (out / f"{split}.jsonl").open()}
+            {row["module"] for row in read_rows(out / f"{split}.jsonl")}
             for split in ("train", "validation")
         ]
         assert not files[0] & files[1]
