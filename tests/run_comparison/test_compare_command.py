@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
 from other_runs import again, arm_of, on_processor, slower, write_run
-from quantbench import cli
+from quantbench import cli, registry
+from quantbench.analysis.run_comparison import compare_runs
+from quantbench.commands.named_runs import read_runs
+from quantbench.reports.run_comparison import print_comparison
 from synthetic import config, sweep
 
 Capture = pytest.CaptureFixture[str]
@@ -37,7 +41,8 @@ def test_the_table_has_both_values_and_what_became_of_them(
     line = next(line for line in said.splitlines() if line.startswith("│   3 "))
     assert "79.833" in line
     assert "0.91" in line
-    assert "row 8: refused in before" in said
+    assert "row 8: in both, refused: static per-channel needs" in said
+    assert "row 7: in both, the arm's process was killed." in said
 
 
 def test_rows_that_are_all_there_leave_with_0(tmp_path: Path, capsys: Capture) -> None:
@@ -48,7 +53,7 @@ def test_rows_that_are_all_there_leave_with_0(tmp_path: Path, capsys: Capture) -
         str(write_run(tmp_path / "b", again(result))),
     ]
     assert cli.main(["compare", *paths]) == 0
-    assert "Not paired" not in capsys.readouterr().out
+    assert "not paired" not in capsys.readouterr().out
 
 
 def test_milliseconds_of_each_shape_are_side_by_side(
@@ -105,8 +110,7 @@ def test_a_run_that_is_empty_is_told_row_by_row(
     empty = write_run(tmp_path / "empty", sweep().model_copy(update={"arms": ()}))
     assert cli.main(["compare", str(before), str(empty)]) == 4
     said = capsys.readouterr().out
-    assert "has not been run" in said
-    assert "Not paired" in said
+    assert "in empty, onnxruntime-float32-opset11-level99 has not been run." in said
 
 
 @pytest.mark.parametrize(
@@ -138,3 +142,23 @@ def test_what_cannot_be_compared_says_why(
     said = capsys.readouterr()
     assert message in said.err
     assert said.out == ""
+
+
+def test_the_table_fits_80_columns(
+    before: Path, after: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    screen = Screen()
+    task = registry.task("question-answering").spec
+    found = compare_runs(read_runs([before, after]), task)
+    print_comparison(found, screen)
+    table = [line for line in screen.getvalue().splitlines() if line[:1] in "┏┡│└├"]
+    assert table
+    assert max(map(len, table)) <= 80
+    assert "… " not in screen.getvalue()

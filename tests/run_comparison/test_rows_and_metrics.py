@@ -92,15 +92,16 @@ def test_a_row_of_one_run_only_is_there_and_says_so(first: NamedRun) -> None:
         "per_channel": [False, True],
     }
     found = pair(first, again(sweep(config(benchmarked=swept))))
-    assert row(found, 3).problems == ()
-    assert row(found, 1).problems == ("after has no such row",)
+    assert row(found, 3).is_whole
+    assert row(found, 1).first_problems == ()
+    assert row(found, 1).other_problems == ("there is no such row",)
 
 
 def test_rows_that_failed_or_were_refused_say_in_which_run(first: NamedRun) -> None:
     found = pair(first, again())
-    assert any(text.startswith("in before: ") for text in row(found, 5).problems)
-    assert any(text.startswith("in after: ") for text in row(found, 5).problems)
-    assert row(found, 8).problems[0].startswith("refused in before: ")
+    assert row(found, 5).first_problems[0].startswith("the session | refused")
+    assert row(found, 5).first_problems == row(found, 5).other_problems
+    assert row(found, 8).other_problems[0].startswith("refused: static per-channel needs")
     assert row(found, 8).metrics[0].first is None
 
 
@@ -247,7 +248,7 @@ def test_two_published_cards_can_be_compared() -> None:
     runs = [run("a", published()), run("b", published())]
     (found,) = compare_runs(runs, QUESTION_ANSWERING).pairs
     assert found.original == ()
-    assert found.rows[0].problems == ()
+    assert found.rows[0].is_whole
 
 
 def test_each_further_run_is_compared_with_the_first(first: NamedRun) -> None:
@@ -260,7 +261,7 @@ def test_each_further_run_is_compared_with_the_first(first: NamedRun) -> None:
     found = compare_runs([first, run("after", again()), small], QUESTION_ANSWERING)
     assert [item.other.name for item in found.pairs] == ["after", "small"]
     assert [len(item.rows) for item in found.pairs] == [8, 8]
-    assert found.pairs[1].rows[0].problems == ("small has no such row",)
+    assert found.pairs[1].rows[0].other_problems == ("there is no such row",)
 
 
 def test_parameters_that_are_fixed_and_differ_are_listed(first: NamedRun) -> None:

@@ -112,8 +112,8 @@ def _recommended(run: NamedRun, advice: Recommendation) -> Check:
     """Whether there is a row to deploy.
 
     Keeping fp32 fails the gate: no quantized row is worth deploying. It is undecided while a faster
-    row may still be shown to lose little enough, while rows are not measured yet, and where nothing
-    can be recommended for want of numbers.
+    row is not shown to lose too much, while rows are not measured yet, and where nothing can be
+    recommended for want of numbers.
     """
     asked = Check(
         name=RECOMMENDED, condition="a quantized row is recommended", outcome="pass",
@@ -128,10 +128,27 @@ def _recommended(run: NamedRun, advice: Recommendation) -> Check:
         return asked
     if advice.choice == "none":
         return undecided(asked, advice.why)
-    if advice.unsettled:
-        rows = ", ".join(str(item.row) for item in advice.unsettled)
-        return undecided(asked, f"{advice.why}, nor shown to be more (row {rows})")
+    possible = _not_excluded(run, advice)
+    if possible:
+        rows = ", ".join(map(str, possible))
+        return undecided(asked, f"{advice.why}, nor is that of row {rows} shown to be more")
     return asked.model_copy(update={"outcome": "fail", "reason": f"keep fp32: {advice.why}"})
+
+
+def _not_excluded(run: NamedRun, advice: Recommendation) -> list[int]:
+    """The rows that are faster than what is kept, and not shown to drop by more than the margin."""
+    kept = run.summary.reference(advice.reference_id) if advice.reference_id else None
+    least = kept.speedup.value if kept and kept.speedup else 1.0
+    margin = advice.margin_points
+    found: list[int] = []
+    for row in run.summary.distinct_rows:
+        arm, metric = row.arm, _primary(run, row)
+        if arm is None or metric is None or metric.low is None or margin is None:
+            continue
+        is_timed = arm.speedup is not None and all(cell.speedup for cell in arm.cells)
+        if is_timed and arm.speedup and arm.speedup.value > least and metric.low <= margin:
+            found.append(row.number)
+    return found
 
 
 def _not_measured(facts: Facts) -> Sequence[int]:

@@ -62,7 +62,7 @@ def slowdown_check(
     """
     old = next(m.rows[0] for m in match_rows((baseline, run)) if m.rows[1] is row)
     if old is None or old.refused is not None:
-        return undecided(asked, row_problems(baseline, old)[0])
+        return undecided(asked, f"in {baseline.name}: {row_problems(old)[0]}")
     change = speed_change(baseline, run, (old, row), yardstick(baseline, run))
     found = {cell.cell: cell for cell in change.cells}
     checks = [_slowdown_in(row, found[cell], asked) for cell in cells if cell in found]

@@ -43,13 +43,11 @@ def named_run(name: str, result: SweepResult, task: TaskSpec) -> NamedRun:
     return NamedRun(name=name, result=result, summary=summary, facts=facts)
 
 
-def row_problems(run: NamedRun, row: RowSummary | None) -> tuple[str, ...]:
-    """Why a run has no row, or not all of its numbers, in words; empty if it has all."""
+def row_problems(row: RowSummary | None) -> tuple[str, ...]:
+    """Why a run has no such row, or not all of its numbers, in words; empty if it has all."""
     if row is None:
-        return (f"{run.name} has no such row",)
+        return ("there is no such row",)
     if row.refused is not None:
-        return (f"refused in {run.name}: {row.refused}",)
-    found = dict.fromkeys(
-        f"in {run.name}: {failure.error}" for failure in (row.arm.failures if row.arm else ())
-    )
-    return tuple(found)
+        return (f"refused: {row.refused}",)
+    failures = row.arm.failures if row.arm else ()
+    return tuple(dict.fromkeys(failure.error for failure in failures))

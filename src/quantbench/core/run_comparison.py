@@ -103,18 +103,24 @@ class SpeedChange(Frozen):
 class RowChange(Frozen):
     """A row of the grid in both runs: matched by the values of all swept parameters.
 
-    A number is None where a run has no such row. `problems` say what became of it where that is
-    not plain: missing, refused, failed. `same_file` says whether both files compute the same in
-    the same way; None where that is not known.
+    A number is None where a run has no such row. `first_problems` and `other_problems` say what
+    became of it in either run where that is not plain: missing, refused, failed. `same_file` says
+    whether both files compute the same in the same way; None where that is not known.
     """
 
     parameters: dict[str, JsonValue]
     first_row: int | None
     other_row: int | None
-    problems: tuple[str, ...] = ()
+    first_problems: tuple[str, ...] = ()
+    other_problems: tuple[str, ...] = ()
     same_file: bool | None = None
     metrics: tuple[MetricChange, ...] = ()
     speed: SpeedChange = SpeedChange()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both runs have the row with all its numbers."""
+        return not self.first_problems and not self.other_problems
 
 
 class PairComparison(Frozen):

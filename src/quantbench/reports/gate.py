@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from pydantic import JsonValue
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -70,7 +71,7 @@ def gate_markdown(gate: Gate) -> str:
     ]
     if gate.parameters:
         values = (
-            f"{markdown.code(name)} {markdown.code(canonical_json(value))}"
+            f"{markdown.code(name)} {markdown.code(written(value))}"
             for name, value in gate.parameters.items()
         )
         parts.append(f"Row {gate.row}: {', '.join(values)}")
@@ -78,6 +79,11 @@ def gate_markdown(gate: Gate) -> str:
         f"**Warning**: {markdown.text(wording.sentence(warning))}" for warning in gate.warnings
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def written(value: JsonValue) -> str:
+    """A parameter's value: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else canonical_json(value)
 
 
 def headline(gate: Gate) -> str:

@@ -13,10 +13,9 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from quantbench.core.frozen import canonical_json
 from quantbench.core.gate import Gate
 from quantbench.core.printable import printable
-from quantbench.reports.gate import headline, reason_text, value_text
+from quantbench.reports.gate import headline, reason_text, value_text, written
 
 # What `printable` leaves, and XML 1.0 has no way to write.
 _NOT_XML = re.compile("[\ufffe\uffff]")
@@ -62,10 +61,7 @@ def _properties(gate: Gate) -> dict[str, str]:
         "row": "none" if gate.row is None else str(gate.row),
         **({} if gate.trial_id is None else {"trial_id": gate.trial_id}),
         "outcome": gate.outcome,
-        **{
-            f"parameter.{name}": value if isinstance(value, str) else canonical_json(value)
-            for name, value in gate.parameters.items()
-        },
+        **{f"parameter.{name}": written(value) for name, value in gate.parameters.items()},
     }
 
 

@@ -38,8 +38,7 @@ def print_comparison(found: RunComparison, stream: TextIO) -> None:
         console.print(f"[bold]{_name(found.first)}[/bold]: {_plain(_what(found.first))}")
         console.print(f"[bold]{_name(pair.other)}[/bold]: {_plain(_what(pair.other))}")
         for item in pair.differences:
-            what = item.what.replace("_", " ") if item.kind == "machine" else item.what
-            console.print(f"  {_plain(f'{what}: {item.first} → {item.other}')}")
+            console.print(f"  {_plain(f'{item.what}: {item.first} → {item.other}')}")
         console.print(_rows(found, pair))
         for line in _notes(found, pair):
             console.print(_plain(line), soft_wrap=True)
@@ -51,7 +50,9 @@ def print_shapes(found: RunComparison, stream: TextIO) -> None:
     console = _console(stream)
     for pair in found.pairs:
         names = f"{_name(found.first)}\n{_name(pair.other)}"
-        table = Table(title=f"{_name(found.first)} and {_name(pair.other)}, by shape")
+        table = Table(
+            title=f"{_name(found.first)} and {_name(pair.other)}, by shape", title_justify="left"
+        )
         table.add_column("row", justify="right")
         table.add_column("shape")
         table.add_column(f"ms (p50)\n{names}", justify="right", no_wrap=True)
@@ -61,17 +62,14 @@ def print_shapes(found: RunComparison, stream: TextIO) -> None:
             for cell in row.speed.cells:
                 table.add_row(*map(_plain, (_numbers(row), *_shape(cell))))
         console.print(table)
-        why = group_warnings(
-            (_number(row), [cell.why_no_change])
+        noted = (
+            (row, [cell.why_no_change])
             for row in pair.rows
             for cell in row.speed.cells
             if cell.why_no_change is not None
         )
-        for reason, rows in why.items():
-            console.print(
-                _plain(f"No change of speedup ({row_list(_once(rows))}): {reason}."),
-                soft_wrap=True,
-            )
+        for line in _grouped("no change of speedup: ", noted):
+            console.print(_plain(line), soft_wrap=True)
         console.print()
 
 
@@ -87,17 +85,24 @@ def _rows(found: RunComparison, pair: PairComparison) -> Table:
     metric = _plain(shortened(found.primary_metric, _LONGEST_NAME))
     table.add_column(f"{metric}\n{names}", justify="right", no_wrap=True)
     table.add_column("drop, points\n[95 %]", justify="right", no_wrap=True)
-    table.add_column(f"speedup [95 %]\n{names}", justify="right", no_wrap=True)
-    table.add_column("change of\nspeedup [95 %]", justify="right", no_wrap=True)
+    is_divided = pair.yardstick is not None
+    # Where there is a change, its interval is what counts: both do not fit a narrow screen.
+    table.add_column(
+        f"speedup\n{names}" if is_divided else f"speedup [95 %]\n{names}",
+        justify="right",
+        no_wrap=True,
+    )
+    if is_divided:
+        table.add_column("change of\nspeedup\n[95 %]", justify="right", no_wrap=True)
     if pair.original:
         metrics = _metric(pair.original, found.primary_metric)
-        table.add_row("", "the original", *map(_plain, metrics), "", "", end_section=True)
+        table.add_row("", "the original", *map(_plain, metrics), end_section=True)
     for row in pair.rows:
         cells = (
             _numbers(row),
             _configuration(row),
             *_metric(row.metrics, found.primary_metric),
-            *_speed(row.speed),
+            *(_divided(row.speed) if is_divided else _undivided(row.speed)),
         )
         table.add_row(*map(_plain, cells))
     return table
@@ -108,7 +113,7 @@ def _notes(found: RunComparison, pair: PairComparison) -> list[str]:
     lines = [f"Drop: {first} minus {other}, on the same samples; above 0, {other} is worse."]
     if pair.yardstick is None:
         lines.append(
-            f"Speedups are each over the run's own original, and not divided: "
+            "Speedups are each over the run's own original, and not divided: "
             f"{pair.why_no_yardstick}."
         )
     else:
@@ -116,29 +121,52 @@ def _notes(found: RunComparison, pair: PairComparison) -> list[str]:
             f"Speedups are over {pair.yardstick}, which is the same in both. Change: the speedup "
             f"in {other} over that in {first}; above 1, the row is faster in {other}."
         )
-    problems = group_warnings((_number(row), row.problems) for row in pair.rows)
-    lines += [
-        f"{row_list(rows)}: {wording.sentence(wording.first_problem(problem))}"
-        for problem, rows in problems.items()
-    ]
-    unpaired = group_warnings(
-        (_number(row), [item.why_unpaired])
-        for row in pair.rows
-        for item in row.metrics
-        if item.name == found.primary_metric and item.why_unpaired is not None
-    )
-    lines += [f"Not paired ({row_list(rows)}): {why}." for why, rows in unpaired.items()]
+    lines += _grouped("", ((row, _problems(row, first, other)) for row in pair.rows))
+    lines += _grouped("not paired: ", ((row, _unpaired(row, found)) for row in pair.rows))
     if pair.yardstick is not None:
-        undivided = group_warnings(
-            (_number(row), [row.speed.why_no_change])
-            for row in pair.rows
-            if row.speed.why_no_change is not None and row.first_row and row.other_row
+        lines += _grouped(
+            "no change of speedup: ",
+            (
+                (row, [row.speed.why_no_change])
+                for row in pair.rows
+                if row.speed.why_no_change is not None
+                and row.speed.first is not None
+                and row.speed.other is not None
+            ),
         )
-        lines += [f"Not divided ({row_list(rows)}): {why}." for why, rows in undivided.items()]
     if pair.not_shared:
         shapes = ", ".join(map(shape_name, pair.not_shared))
         lines.append(f"In one of them only, and left out: shapes {shapes}.")
     return lines
+
+
+def _grouped(head: str, noted: Iterable[tuple[RowChange, Sequence[str]]]) -> list[str]:
+    """One line for all rows of which the same is to be said."""
+    found = group_warnings((_number(row), texts) for row, texts in noted)
+    return [
+        f"{row_list(_once(rows))}: {head}{wording.sentence(wording.first_problem(text))}"
+        for text, rows in found.items()
+    ]
+
+
+def _problems(row: RowChange, first: str, other: str) -> list[str]:
+    """What became of a row in either run, or in both."""
+    if row.first_problems == row.other_problems:
+        return [f"in both, {text}" for text in row.first_problems]
+    return [
+        *(f"in {first}, {text}" for text in row.first_problems),
+        *(f"in {other}, {text}" for text in row.other_problems),
+    ]
+
+
+def _unpaired(row: RowChange, found: RunComparison) -> list[str]:
+    """Why a row's values are only side by side; nothing where one of them is missing."""
+    return [
+        item.why_unpaired
+        for item in row.metrics
+        if item.name == found.primary_metric and item.why_unpaired is not None
+        if item.first is not None and item.other is not None
+    ]
 
 
 def _configuration(row: RowChange) -> str:
@@ -157,17 +185,25 @@ def _metric(metrics: Sequence[MetricChange], name: str) -> tuple[str, str]:
         return wording.NOTHING, wording.NOTHING
     values = f"{wording.number(found.first, 3)}\n{wording.number(found.other, 3)}"
     if found.paired is None:
-        return values, "not paired"
+        is_there = found.first is not None and found.other is not None
+        return values, "not paired" if is_there else wording.NOTHING
     return values, wording.drop(found.paired).replace(" [", "\n[")
 
 
-def _speed(speed: SpeedChange) -> tuple[str, str]:
-    """Both speed-ups, and the change."""
-    values = f"{wording.ratio(speed.first)}\n{wording.ratio(speed.other)}"
+def _undivided(speed: SpeedChange) -> tuple[str]:
+    """Both speed-ups with their intervals."""
+    return (f"{wording.ratio(speed.first)}\n{wording.ratio(speed.other)}",)
+
+
+def _divided(speed: SpeedChange) -> tuple[str, str]:
+    """Both speed-ups, and the change with its interval."""
+    values = "\n".join(
+        wording.number(None if ratio is None else ratio.value)
+        for ratio in (speed.first, speed.other)
+    )
     change = _change(speed.change, same_measurement=speed.same_measurement)
     if speed.change is not None and speed.num_compared < len(speed.cells):
-        shapes = wording.plural(len(speed.cells), "shape")
-        change += f"\n(in {speed.num_compared} of {shapes})"
+        change += f"\n(in {speed.num_compared} of {len(speed.cells)}\nshapes)"
     return values, change
 
 
