@@ -113,6 +113,17 @@ def test_a_run_that_is_empty_is_told_row_by_row(
     assert "in empty, onnxruntime-float32-opset11-level99 has not been run." in said
 
 
+def test_explanations_of_another_version_are_no_obstacle(
+    before: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    older = write_run(tmp_path / "older", again())
+    (older / "explained").mkdir()
+    (older / "explained" / "row-003.json").write_text('{"schema_version": 1}')
+    assert cli.main(["compare", str(before), str(older), "--row", "3"]) == 0
+    assert cli.main(["card", str(older)]) == 1
+    assert "row-003.json has format version 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

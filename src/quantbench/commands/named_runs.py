@@ -23,7 +23,7 @@ def read_run(path: Path, name: str | None = None) -> NamedRun:
     from quantbench import run_dir
     from quantbench.analysis.named_run import named_run
 
-    result = run_dir.load_run(path, registry.catalog())
+    result = run_dir.load_measurements(path, registry.catalog())
     spec = registry.task(result.config.task).spec
     return named_run(name or path.resolve().name or str(path), result, spec)
 
