@@ -36,7 +36,7 @@ def test_the_table_has_both_values_and_what_became_of_them(
 ) -> None:
     assert cli.main(["compare", str(before), str(after)]) == 4  # row 5 failed in both
     said = capsys.readouterr().out
-    assert "before and after" in said
+    assert "before (A) and after (B)" in said
     assert "Speedups are over PyTorch eager, which is the same in both" in said
     line = next(line for line in said.splitlines() if line.startswith("│   3 "))
     assert "79.833" in line
@@ -86,14 +86,14 @@ def test_another_machine_is_told_and_nothing_divided(
     assert "not divided: they were measured on different machines (processor)" in said
 
 
-def test_folders_of_one_name_go_by_their_paths(
+def test_folders_of_one_name_go_by_as_much_of_their_paths_as_is_needed(
     before: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     other = write_run(tmp_path / "before", again())
     cli.main(["compare", str(before), str(other), "--json"])
     found = json.loads(capsys.readouterr().out)
-    assert found["first"]["name"] == str(before)
-    assert found["pairs"][0]["other"]["name"] == str(other)
+    assert found["first"]["name"] == f"{before.parent.name}/before"
+    assert found["pairs"][0]["other"]["name"] == f"{tmp_path.name}/before"
 
 
 def test_names_move_no_cursor(before: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -110,7 +110,7 @@ def test_a_run_that_is_empty_is_told_row_by_row(
     empty = write_run(tmp_path / "empty", sweep().model_copy(update={"arms": ()}))
     assert cli.main(["compare", str(before), str(empty)]) == 4
     said = capsys.readouterr().out
-    assert "in empty, onnxruntime-float32-opset11-level99 has not been run." in said
+    assert "in B, onnxruntime-float32-opset11-level99 has not been run." in said
 
 
 def test_explanations_of_another_version_are_no_obstacle(

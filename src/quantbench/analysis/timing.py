@@ -14,6 +14,8 @@ from quantbench.core.summary import Latency, LatencyMode, Noise, Ratio
 
 # The session is invalid when two copies of one file differ by more than this for certain.
 INVALID_MARGIN = 0.01
+# In logs: bounds further away than this are no numbers to reckon with.
+_WIDEST = 300.0
 
 
 def latency(timing: Timing) -> Latency:
@@ -57,7 +59,7 @@ def change(before: Ratio, after: Ratio) -> Ratio:
 
     Both intervals are symmetric in logs, and what they miss is independent: in logs, the square of
     the distance from the estimate to a bound is the sum of the squares of theirs (MOVER). Where
-    either has no bounds, there are none.
+    either has no bounds, there are none; nor where they are so wide that they say nothing.
 
     References:
         W. Howe, "Approximate confidence limits on the mean of X + Y where X and Y are two tabled
@@ -70,6 +72,8 @@ def change(before: Ratio, after: Ratio) -> Ratio:
         return Ratio(value=value, shared=shared)
     down = math.hypot(math.log(after.value / after.low), math.log(before.high / before.value))
     up = math.hypot(math.log(after.high / after.value), math.log(before.value / before.low))
+    if max(down, up) > _WIDEST:
+        return Ratio(value=value, shared=shared)
     return Ratio(value=value, low=value * math.exp(-down), high=value * math.exp(up), shared=shared)
 
 

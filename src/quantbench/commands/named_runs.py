@@ -29,17 +29,19 @@ def read_run(path: Path, name: str | None = None) -> NamedRun:
 
 
 def read_runs(paths: Sequence[Path]) -> list[NamedRun]:
-    """Several runs. Those whose folders have the same name go by the whole path.
+    """Several runs, each under as much of the end of its path as tells them apart.
 
     Raises:
         UsageError: one is given twice. Else as `read_run` does.
     """
     places = [path.resolve() for path in paths]
-    for place, path in enumerate(paths):
-        if places[place] in places[:place]:
+    for number, path in enumerate(paths):
+        if places[number] in places[:number]:
             raise UsageError(f"{path} is given twice", hint="Give two different runs.")
-    names = [place.name for place in places]
+    parts = 1
+    while len({place.parts[-parts:] for place in places}) < len(places):
+        parts += 1
     return [
-        read_run(path, name if names.count(name) == 1 else str(path))
-        for path, name in zip(paths, names, strict=True)
+        read_run(path, str(Path(*place.parts[-parts:])))
+        for path, place in zip(paths, places, strict=True)
     ]

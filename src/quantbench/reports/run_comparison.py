@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+import string
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from pydantic import JsonValue
@@ -29,18 +31,23 @@ from quantbench.reports.inert import group_warnings, row_list
 # Where nobody looks at a screen, lines are as long as they are.
 _WIDE = 10_000
 _LONGEST_NAME = 24
+_FIRST = "A"
 
 
 def print_comparison(found: RunComparison, stream: TextIO) -> None:
-    """Print what is compared, what differs, and a line for each row of the grid."""
+    """Print what is compared, what differs, and a line for each row of the grid.
+
+    The first run is called A, the others B, C and so on.
+    """
     console = _console(stream)
-    for pair in found.pairs:
-        console.print(f"[bold]{_name(found.first)}[/bold]: {_plain(_what(found.first))}")
-        console.print(f"[bold]{_name(pair.other)}[/bold]: {_plain(_what(pair.other))}")
+    for letter, pair in zip(_letters(), found.pairs, strict=False):
+        console.print(f"[bold]{_FIRST}[/bold]: {_plain(_what(found.first))}", soft_wrap=True)
+        console.print(f"[bold]{letter}[/bold]: {_plain(_what(pair.other))}", soft_wrap=True)
         for item in pair.differences:
-            console.print(f"  {_plain(f'{item.what}: {item.first} → {item.other}')}")
-        console.print(_rows(found, pair))
-        for line in _notes(found, pair):
+            said = f"{item.what}: {item.first} → {item.other}"
+            console.print(f"   {_plain(said)}", soft_wrap=True)
+        console.print(_rows(found, pair, letter))
+        for line in _notes(found, pair, letter):
             console.print(_plain(line), soft_wrap=True)
         console.print()
 
@@ -48,16 +55,13 @@ def print_comparison(found: RunComparison, stream: TextIO) -> None:
 def print_shapes(found: RunComparison, stream: TextIO) -> None:
     """Print a line for each row and shape, with the milliseconds of both runs side by side."""
     console = _console(stream)
-    for pair in found.pairs:
-        names = f"{_name(found.first)}\n{_name(pair.other)}"
-        table = Table(
-            title=f"{_name(found.first)} and {_name(pair.other)}, by shape", title_justify="left"
-        )
+    for letter, pair in zip(_letters(), found.pairs, strict=False):
+        table = Table(title=f"{_FIRST} and {letter}, by shape", title_justify="left")
         table.add_column("row", justify="right")
         table.add_column("shape")
-        table.add_column(f"ms (p50)\n{names}", justify="right", no_wrap=True)
-        table.add_column(f"speedup [95 %]\n{names}", justify="right", no_wrap=True)
-        table.add_column("change of speedup\n[95 %]", justify="right", no_wrap=True)
+        table.add_column(f"ms (p50)\n{_FIRST}\n{letter}", justify="right", no_wrap=True)
+        table.add_column(f"speedup [95 %]\n{_FIRST}\n{letter}", justify="right", no_wrap=True)
+        table.add_column("change of\nspeedup\n[95 %]", justify="right", no_wrap=True)
         for row in pair.rows:
             for cell in row.speed.cells:
                 table.add_row(*map(_plain, (_numbers(row), *_shape(cell))))
@@ -73,13 +77,20 @@ def print_shapes(found: RunComparison, stream: TextIO) -> None:
         console.print()
 
 
+def _letters() -> Iterator[str]:
+    """What the runs beside the first are called."""
+    yield from string.ascii_uppercase[1:]
+    yield from (f"run {number}" for number in itertools.count(len(string.ascii_uppercase) + 1))
+
+
 def _console(stream: TextIO) -> Console:
     return Console(file=stream, highlight=False, width=None if stream.isatty() else _WIDE)
 
 
-def _rows(found: RunComparison, pair: PairComparison) -> Table:
-    names = f"{_name(found.first)}\n{_name(pair.other)}"
-    table = Table(title=f"{_name(found.first)} and {_name(pair.other)}", title_justify="left")
+def _rows(found: RunComparison, pair: PairComparison, letter: str) -> Table:
+    names = f"{_FIRST}\n{letter}"
+    title = f"{found.first.name} ({_FIRST}) and {pair.other.name} ({letter})"
+    table = Table(title=_plain(title), title_justify="left")
     table.add_column("row", justify="right")
     table.add_column(_plain(" / ".join(found.parameters) or "row"), overflow="fold", ratio=1)
     metric = _plain(shortened(found.primary_metric, _LONGEST_NAME))
@@ -108,9 +119,8 @@ def _rows(found: RunComparison, pair: PairComparison) -> Table:
     return table
 
 
-def _notes(found: RunComparison, pair: PairComparison) -> list[str]:
-    first, other = found.first.name, pair.other.name
-    lines = [f"Drop: {first} minus {other}, on the same samples; above 0, {other} is worse."]
+def _notes(found: RunComparison, pair: PairComparison, letter: str) -> list[str]:
+    lines = [f"Drop: {_FIRST} minus {letter}, on the same samples; above 0, {letter} is worse."]
     if pair.yardstick is None:
         lines.append(
             "Speedups are each over the run's own original, and not divided: "
@@ -119,9 +129,9 @@ def _notes(found: RunComparison, pair: PairComparison) -> list[str]:
     else:
         lines.append(
             f"Speedups are over {pair.yardstick}, which is the same in both. Change: the speedup "
-            f"in {other} over that in {first}; above 1, the row is faster in {other}."
+            f"in {letter} over that in {_FIRST}; above 1, the row is faster in {letter}."
         )
-    lines += _grouped("", ((row, _problems(row, first, other)) for row in pair.rows))
+    lines += _grouped("", ((row, _problems(row, letter)) for row in pair.rows))
     lines += _grouped("not paired: ", ((row, _unpaired(row, found)) for row in pair.rows))
     if pair.yardstick is not None:
         lines += _grouped(
@@ -149,13 +159,13 @@ def _grouped(head: str, noted: Iterable[tuple[RowChange, Sequence[str]]]) -> lis
     ]
 
 
-def _problems(row: RowChange, first: str, other: str) -> list[str]:
+def _problems(row: RowChange, letter: str) -> list[str]:
     """What became of a row in either run, or in both."""
     if row.first_problems == row.other_problems:
         return [f"in both, {text}" for text in row.first_problems]
     return [
-        *(f"in {first}, {text}" for text in row.first_problems),
-        *(f"in {other}, {text}" for text in row.other_problems),
+        *(f"in {_FIRST}, {text}" for text in row.first_problems),
+        *(f"in {letter}, {text}" for text in row.other_problems),
     ]
 
 
@@ -247,8 +257,8 @@ def _once(rows: Iterable[int]) -> list[int]:
 
 
 def _what(run: ComparedRun) -> str:
-    """Model, data, machine and time of a run."""
-    parts = [run.model, run.dataset]
+    """Name, model, data, machine and time of a run."""
+    parts = [f"{run.name}: {run.model}", run.dataset]
     if run.cpu is not None and run.num_threads is not None:
         parts.append(f"{wording.plural(run.num_threads, 'thread')} on {run.cpu}")
     if run.measured_at is not None:
@@ -256,10 +266,6 @@ def _what(run: ComparedRun) -> str:
     if not run.measured:
         parts.append("published, means only")
     return ", ".join(parts)
-
-
-def _name(run: ComparedRun) -> str:
-    return _plain(shortened(run.name, _LONGEST_NAME))
 
 
 def _plain(text: str) -> str:
