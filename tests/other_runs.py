@@ -7,9 +7,17 @@ from pathlib import Path
 
 from quantbench import run_dir
 from quantbench.analysis.named_run import NamedRun, named_run
-from quantbench.core.results import CpuInfo, Environment, SweepResult, TimingFailed
+from quantbench.core.plan import make_plan
+from quantbench.core.results import (
+    CpuInfo,
+    Environment,
+    PublishedRow,
+    PublishedTiming,
+    SweepResult,
+    TimingFailed,
+)
 from quantbench.core.units import Prepared
-from synthetic import QUESTION_ANSWERING, sweep, with_arm
+from synthetic import QUESTION_ANSWERING, config, sweep, with_arm
 
 
 def run(name: str, result: SweepResult | None = None) -> NamedRun:
@@ -86,6 +94,25 @@ def on_data(result: SweepResult, **changes: object) -> SweepResult:
     assert result.subject is not None
     subject = result.subject.model_copy(update=changes)
     return result.model_copy(update={"subject": subject})
+
+
+def published(model: str = "m") -> SweepResult:
+    """A card with one row, that of row 3."""
+    asked = config(model_name_or_path=model)
+    timing = PublishedTiming(
+        batch_size=1,
+        input_length=32,
+        latency_mean_original_ms=40.0,
+        latency_mean_optimized_ms=10.0,
+        throughput_original_per_s=25.0,
+        throughput_optimized_per_s=100.0,
+    )
+    parameters = make_plan(asked, QUESTION_ANSWERING).rows[2].trial.parameters
+    scores = {"exact_match": 80.0, "f1": 85.0}
+    card = PublishedRow(
+        number=1, parameters=parameters, original=scores, optimized=scores, timings=(timing,)
+    )
+    return SweepResult(config=asked, published=(card,))
 
 
 def write_run(path: Path, result: SweepResult | None = None) -> Path:

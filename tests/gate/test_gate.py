@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from other_runs import again, arm_of, on_processor, run, slower
+from other_runs import again, arm_of, on_processor, published, run, slower
 from quantbench.analysis.gate import gate
 from quantbench.analysis.named_run import NamedRun
 from quantbench.core.gate import Check, Conditions, Gate
@@ -170,6 +170,16 @@ def test_what_was_not_measured_yet_is_undecided() -> None:
     found = run("sweep", unfinished)
     assert row_gate(found, DROP, 3).outcome == "undecided"
     assert row_gate(found, SPEED, 3).outcome == "undecided"
+
+
+def test_the_means_of_a_published_card_show_nothing() -> None:
+    card = run("card", published())
+    conditions = Conditions(max_drop_points=1.0, min_speedup=1.0)
+    found = gate(card, conditions, card.summary.rows[0])
+    assert [item.outcome for item in found.checks] == ["undecided", "undecided"]
+    assert [item.value for item in found.checks] == [0.0, 4.0]
+    assert all("a published card gives means only" in item.reason for item in found.checks)
+    assert gate(card, conditions).outcome == "undecided"
 
 
 # --- The recommended row ---

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from other_runs import again, arm_of, on_data, run
+from other_runs import again, arm_of, on_data, published, run
 from quantbench.analysis.matched_rows import match_rows
 from quantbench.analysis.named_run import NamedRun, named_run
 from quantbench.analysis.run_comparison import compare_runs
 from quantbench.core.errors import UsageError
 from quantbench.core.plan import ORIGINAL_ID
-from quantbench.core.results import Evaluation, Failed, PublishedRow, PublishedTiming, SweepResult
+from quantbench.core.results import Evaluation, Failed, SweepResult
 from quantbench.core.run_comparison import MetricChange, PairComparison, RowChange
 from synthetic import (
     IMAGE_CLASSIFICATION,
@@ -38,25 +38,6 @@ def row(found: PairComparison, number: int) -> RowChange:
 
 def exact_match(found: RowChange) -> MetricChange:
     return next(item for item in found.metrics if item.name == "exact_match")
-
-
-def published(model: str = "m") -> SweepResult:
-    """A card with one row, that of row 3."""
-    asked = config(model_name_or_path=model)
-    timing = PublishedTiming(
-        batch_size=1,
-        input_length=32,
-        latency_mean_original_ms=40.0,
-        latency_mean_optimized_ms=10.0,
-        throughput_original_per_s=25.0,
-        throughput_optimized_per_s=100.0,
-    )
-    parameters = run("x").summary.rows[2].parameters
-    scores = {"exact_match": 80.0, "f1": 85.0}
-    card = PublishedRow(
-        number=1, parameters=parameters, original=scores, optimized=scores, timings=(timing,)
-    )
-    return SweepResult(config=asked, published=(card,))
 
 
 # --- Which rows are the same ---

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from quantbench.analysis.facts import Facts
 from quantbench.analysis.failures import failures
 from quantbench.analysis.gate_speed import slowdown_check, speedup_check
-from quantbench.analysis.gate_verdict import at_most, missing, refused, undecided
+from quantbench.analysis.gate_verdict import MEANS_ONLY, at_most, missing, refused, undecided
 from quantbench.analysis.named_run import NamedRun
 from quantbench.analysis.recommend import Recommendation, recommend, samples_to_settle
 from quantbench.core.gate import Check, Conditions, Gate
@@ -59,7 +59,7 @@ def gate(
         elif item.name == MAX_DROP:
             metric = _primary(run, found)
             alone = metric if row is None or metric is None else _named_in_advance(metric)
-            checks.append(_drop_check(found, alone, item))
+            checks.append(_drop_check(run, found, alone, item))
         elif item.name == MIN_SPEEDUP:
             checks.append(speedup_check(run, found, cells, item))
         elif baseline is not None:
@@ -171,11 +171,15 @@ def _named_in_advance(metric: MetricSummary) -> MetricSummary:
     return metric.model_copy(update={"family_high": metric.high, "num_compared": 1})
 
 
-def _drop_check(row: RowSummary, metric: MetricSummary | None, asked: Check) -> Check:
+def _drop_check(
+    run: NamedRun, row: RowSummary, metric: MetricSummary | None, asked: Check
+) -> Check:
     if metric is None:
         told = [item for item in (row.arm.failures if row.arm else ()) if item.cell is None]
         told.sort(key=lambda item: item.of is not None)
         return missing(asked, told, "its drop is not known")
+    if run.facts is None:
+        return undecided(asked, MEANS_ONLY, metric.drop)
     check = at_most(asked, metric.drop, metric.low, metric.family_high)
     if check.outcome != "undecided" or check.limit is None:
         return check

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quantbench.analysis.gate_verdict import at_least, at_most, missing, undecided, worst
+from quantbench.analysis.gate_verdict import (
+    MEANS_ONLY,
+    at_least,
+    at_most,
+    missing,
+    undecided,
+    worst,
+)
 from quantbench.analysis.matched_rows import match_rows
 from quantbench.analysis.named_run import NamedRun, row_problems
 from quantbench.analysis.speed_changes import speed_change, yardstick
@@ -41,6 +48,8 @@ def _speedup_in(run: NamedRun, row: RowSummary, found: CellSummary, asked: Check
     if found.speedup is None:
         return missing(here, _of_cell(row, found.cell), found.missing or "it was not timed")
     value = found.speedup
+    if run.facts is None:
+        return undecided(here, MEANS_ONLY, value.value)
     if run.is_invalid(found.cell):
         return undecided(here, _INVALID.format(run.name), value.value)
     return _with_advice(at_least(here, value.value, value.low, value.high))

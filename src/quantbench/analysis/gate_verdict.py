@@ -13,6 +13,7 @@ from quantbench.core.gate import Check, Outcome
 from quantbench.core.summary import Failure, RowSummary
 
 _GRAVITY: dict[Outcome, int] = {"fail": 0, "undecided": 1, "pass": 2, "skipped": 3}
+MEANS_ONLY = "a published card gives means only, so that nothing is shown"
 NO_INTERVAL = "there is no interval, so that nothing is shown"
 
 
