@@ -100,8 +100,16 @@ def _warnings_for_all(facts: Facts, loads: Sequence[Load]) -> tuple[str, ...]:
 
 def _two_states(facts: Facts) -> str | None:
     """The cells in which the blocks of an arm were in two states."""
+    arms = [item for arm in facts.plan.arms if (item := facts.own(arm.id)) is not None]
     found = {
-        cell.name: sum(timing.latency(item).is_bimodal for item in facts.timings_of_all(cell))
+        cell.name: sum(
+            any(
+                timing.latency(item).is_bimodal
+                for item in arm.timings
+                if isinstance(item, Timing) and item.cell == cell
+            )
+            for arm in arms
+        )
         for cell in facts.plan.cells
     }
     named = [f"{name}: {count} of the models" for name, count in found.items() if count]
@@ -274,5 +282,24 @@ def _noise(facts: Facts) -> tuple[Noise, ...]:
         and item.reference_id == facts.resolve(found.arm.id.removesuffix("-twin"))
     ]
     pairs = [(copy, facts.anchor(copy)) for copy in copies]
-    floors = [timing.noise(c.cell, a, c) for c, a in pairs if a is not None]
-    return tuple(floor for floor in floors if floor is not None)
+    floors = [
+        (copy, timing.noise(copy.cell, anchor, copy))
+        for copy, anchor in pairs
+        if anchor is not None
+    ]
+    return tuple(
+        floor.model_copy(update={"rows": _rows_of(facts, copy)})
+        for copy, floor in floors
+        if floor is not None
+    )
+
+
+def _rows_of(facts: Facts, copy: Timing) -> tuple[int, ...]:
+    """The rows whose times are of the session of that timing."""
+    return tuple(
+        row.number
+        for row in facts.plan.rows
+        if row.arm_id is not None
+        and isinstance(found := facts.timing(row.arm_id, copy.cell), Timing)
+        and found.session == copy.session
+    )

@@ -322,6 +322,11 @@ class Subject(Frozen):
     num_shared_samples: int | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def float_bytes(self) -> int:
+        """The size of the parameters as float32."""
+        return 4 * self.num_parameters
+
 
 class Spent(Frozen):
     """What one unit of work cost: wall time, and the largest resident memory of its process.

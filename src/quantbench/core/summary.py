@@ -205,12 +205,14 @@ class RowSummary(Frozen):
 class Noise(Frozen):
     """The second copy of the reference against the first, in one cell: what "equal" looks like.
 
-    `invalid` says that the interval excludes 1 by more than 1 %.
+    `invalid` says that the interval excludes 1 by more than 1 %. `rows` are those that were timed
+    in the same session.
     """
 
     cell: Cell
     ratio: Ratio
     invalid: bool
+    rows: tuple[int, ...] = ()
 
 
 class Load(Frozen):

@@ -64,11 +64,20 @@ def noise_floor(summary: SweepSummary) -> str:
             "No second copy of the reference was timed: how equal equal files measure is not known."
         )
     body = [[noise.cell.name, ratio(noise.ratio), _valid(noise)] for noise in summary.noise]
-    return (
+    text = (
         "A second copy of ONNX Runtime fp32 was timed as if it were a configuration. Its time over "
-        "the first copy's should be 1; differences of this size between rows mean nothing.\n\n"
-        + table(["shape", "copy / copy [95 %]", "valid"], body)
+        "the first copy's should be 1; differences of this size between rows mean nothing."
     )
+    head = ["shape", "copy / copy [95 %]", "valid"]
+    if len({noise.cell for noise in summary.noise}) < len(summary.noise):
+        text += (
+            " Not all rows were timed in one session: some were measured earlier, or all together "
+            "would not have fit in memory. Each session has a first and a second copy of its own."
+        )
+        head.append("rows")
+        for line, noise in zip(body, summary.noise, strict=True):
+            line.append(", ".join(map(str, noise.rows)) or "none")
+    return f"{text}\n\n{table(head, body)}"
 
 
 def _valid(noise: Noise) -> str:
