@@ -261,3 +261,26 @@ class TestLint:
     ) -> None:
         assert cli.main(["lint", card_file(collapsed(DISTILBERT)), "--samples", number]) == 2
         assert told in capsys.readouterr().err
+
+
+class TestOtherCommands:
+    """Imported runs are compared, and gated on, as far as means go."""
+
+    def test_two_imported_cards_of_one_task_are_compared(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        faster = markdown(VIT).replace("63.00", "31.50", 1)
+        assert cli.main(["import", card_file(collapsed(VIT)), "--out", "old"]) == 0
+        assert cli.main(["import", card_file(faster, "new.md"), "--out", "new"]) == 0
+        capsys.readouterr()
+        assert cli.main(["compare", "old", "new"]) == 0
+        out, err = capsys.readouterr()
+        assert "old" in out
+        assert err == ""
+        assert cli.main(["compare", "old", "new", "--shapes", "--json"]) == 0
+        json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+
+    def test_a_gate_on_means_is_undecided(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["import", card_file(collapsed(VIT)), "--out", "run"]) == 0
+        assert cli.main(["gate", "run", "--row", "1", "--min-speedup", "1.5"]) == 3
+        assert "a published card gives means only" in capsys.readouterr().out

@@ -18,6 +18,7 @@ def import_card(path: Path, out: Path | None, as_json: bool) -> int:
     from quantbench.commands.run import print_problems
     from quantbench.core.printable import printable
     from quantbench.reports.card_parity import first_difference, render_parity
+    from quantbench.reports.paths import CARD
     from quantbench.reports.wording import plural
     from quantbench.run_dir import locked
     from quantbench.run_files import read_card_text
@@ -41,14 +42,12 @@ def import_card(path: Path, out: Path | None, as_json: bool) -> int:
     else:
         what = f"{plural(rows, 'row')}, {plural(cells, 'shape')}"
         print(printable(f"{result.config.model_name_or_path}: {what}"))
-        print(f"{folder / 'README.md'}  the card in today's form")
-        print(f"{folder / imported.PUBLISHED}  the card as it was published")
+        print(printable(f"{folder / CARD}  the card in today's form"))
+        print(printable(f"{folder / imported.PUBLISHED}  the card as it was published"))
         if differs is None:
             print("Nothing is lost: but for white space it is written again as it was read.")
         print(printable(f"What its numbers cannot support: quantbench lint {path}"))
     if differs is not None:
-        print(
-            f"note: every number was read, but {path} is written differently at {differs}",
-            file=sys.stderr,
-        )
+        note = f"note: every number was read, but {path} is written differently at {differs}"
+        print(printable(note), file=sys.stderr)
     return EXIT_FAILED if print_problems(reported.problems) else EXIT_OK
