@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -267,6 +268,6 @@ def _do(work: Work, jobs: dict[str, Callable[[], None]], side_by_side: int) -> N
         [step for step in todo if step.id in jobs],
         lambda step: jobs[step.id](),
         side_by_side=side_by_side,
-        fits=environment.has_memory_for,
+        fits=functools.partial(environment.has_memory_for, work.memory_budget_bytes),
         stop=work.backend.close,
     )

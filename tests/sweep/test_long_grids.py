@@ -77,6 +77,8 @@ def test_each_row_is_compared_within_its_own_session(
     floors = card.split("## Noise floor")[1].split("\n## ")[0]
     assert "Not all rows were timed in one session" in floors
     assert [sorted(noise.rows) for noise in summary.noise] == [[1, 2, 3], [4, 5, 6]]
+    assert summary.noise_of(summary.cells[0], 2) == summary.noise[0]
+    assert summary.noise_of(summary.cells[0], 5) == summary.noise[1]
 
 
 def test_an_arm_without_room_fails_alone_and_says_how_to_make_room(

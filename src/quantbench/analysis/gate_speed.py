@@ -50,7 +50,7 @@ def _speedup_in(run: NamedRun, row: RowSummary, found: CellSummary, asked: Check
     value = found.speedup
     if run.facts is None:
         return undecided(here, MEANS_ONLY, value.value)
-    if run.is_invalid(found.cell):
+    if run.is_invalid(found.cell, row):
         return undecided(here, _INVALID.format(run.name), value.value)
     return _with_advice(at_least(here, value.value, value.low, value.high))
 

@@ -28,9 +28,10 @@ class NamedRun:
         found = self.facts.own(self.facts.resolve(arm_id))
         return found.artifact if found and isinstance(found.artifact, Artifact) else None
 
-    def is_invalid(self, cell: Cell) -> bool:
-        """Whether two copies of one file measured as different in that cell."""
-        return any(noise.invalid for noise in self.summary.noise if noise.cell == cell)
+    def is_invalid(self, cell: Cell, row: RowSummary) -> bool:
+        """Whether two copies of one file measured as different when a row was timed in a cell."""
+        noise = self.summary.noise_of(cell, row.number)
+        return noise is not None and noise.invalid
 
 
 def named_run(name: str, result: SweepResult, task: TaskSpec) -> NamedRun:

@@ -83,7 +83,7 @@ def speed_change(
         why = _reference_differs(first, other, old, new)
     after = {cell.cell: cell for cell in new.arm.cells}
     cells = tuple(
-        _cell(first, other, (old.arm.id, new.arm.id), (cell, after[cell.cell]), measure.over, why)
+        _cell(first, other, (old, new), (cell, after[cell.cell]), measure.over, why)
         for cell in old.arm.cells
         if cell.cell in after
     )
@@ -106,7 +106,7 @@ def _why_none(cells: tuple[CellChange, ...]) -> str:
 def _cell(
     first: NamedRun,
     other: NamedRun,
-    arm_ids: tuple[str, str],
+    rows: tuple[RowSummary, RowSummary],
     cells: tuple[CellSummary, CellSummary],
     over: Literal["original", "reference"],
     why: str | None,
@@ -121,25 +121,25 @@ def _cell(
         other_latency=new.optimized,
         first=before,
         other=after,
-        why_no_change=why or _why_no_change(first, other, cells, (before, after)),
+        why_no_change=why or _why_no_change((first, other), rows, cells, (before, after)),
     )
     if known.why_no_change is not None or before is None or after is None:
         return known
-    if _is_same_measurement(first, other, arm_ids, old.cell):
+    if _is_same_measurement(first, other, rows, old.cell):
         return known.model_copy(update={"change": SAME_MEASUREMENT, "same_measurement": True})
     return known.model_copy(update={"change": timing.change(before, after)})
 
 
 def _why_no_change(
-    first: NamedRun,
-    other: NamedRun,
+    runs: tuple[NamedRun, NamedRun],
+    rows: tuple[RowSummary, RowSummary],
     cells: tuple[CellSummary, CellSummary],
     ratios: tuple[Ratio | None, Ratio | None],
 ) -> str | None:
-    for run, cell, ratio in zip((first, other), cells, ratios, strict=True):
+    for run, row, cell, ratio in zip(runs, rows, cells, ratios, strict=True):
         if ratio is None:
             return f"{run.name} has no speed-up: {cell.missing or 'it was not timed'}"
-        if run.is_invalid(cell.cell):
+        if run.is_invalid(cell.cell, row):
             return (
                 f"the timing session of {run.name} is not valid: two copies of one file measured "
                 "as different"
@@ -148,13 +148,15 @@ def _why_no_change(
 
 
 def _is_same_measurement(
-    first: NamedRun, other: NamedRun, arm_ids: tuple[str, str], cell: Cell
+    first: NamedRun, other: NamedRun, rows: tuple[RowSummary, RowSummary], cell: Cell
 ) -> bool:
     """Whether both runs took the times of a row from one session, through the store."""
     sessions = [
         found.session
-        for run, arm_id in zip((first, other), arm_ids, strict=True)
-        if run.facts is not None and isinstance(found := run.facts.timing(arm_id, cell), Timing)
+        for run, row in zip((first, other), rows, strict=True)
+        if run.facts is not None
+        and row.arm is not None
+        and isinstance(found := run.facts.timing(row.arm.id, cell), Timing)
     ]
     return len(sessions) == 2 and sessions[0] == sessions[1]
 

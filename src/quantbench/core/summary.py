@@ -262,6 +262,11 @@ class SweepSummary(Frozen):
     inert: tuple[Inert, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    def noise_of(self, cell: Cell, row_number: int) -> Noise | None:
+        """The noise floor of the session in which a row was timed; None if none is known."""
+        here = [noise for noise in self.noise if noise.cell == cell]
+        return next((noise for noise in here if row_number in noise.rows), None)
+
     @property
     def invalid_session(self) -> bool:
         """Whether equal files measured as different in some cell."""
