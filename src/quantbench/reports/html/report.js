@@ -1,0 +1,403 @@
+"use strict";
+// What the report does on the reader's side: filter, sort, open a row, draw. It makes elements and
+// sets their text; nothing from the data is ever markup.
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const charts = JSON.parse(document.getElementById("charts").textContent);
+  const $ = (id) => document.getElementById(id);
+  const FIELD = Object.fromEntries(data.cell_fields.map((name, place) => [name, place]));
+  const NOTHING = "–";
+  const ROWS_AT_ONCE = 100;
+  const MOST_LINES = 40; // in plots with a line per row
+  const MOST_LABELS = 12;
+  const MOST_BARS = 150; // more intervals hide each other
+  const rows = data.models.filter((model) => model.row !== null);
+  const others = data.models.filter((model) => model.row === null);
+  const byNumber = new Map(rows.map((model) => [model.row, model]));
+  const flipsOf = new Map(data.flips.map((found) => [found.row, found]));
+  const state = { key: "row", down: false, limit: ROWS_AT_ONCE, shown: rows, row: null };
+
+  // --- small helpers -------------------------------------------------------------------------
+
+  function make(tag, text, attributes = {}, ...children) {
+    const made = document.createElement(tag);
+    if (text !== null && text !== undefined) made.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  }
+
+  function number(value, digits = 2) {
+    if (value === null || value === undefined) return NOTHING;
+    const written = value.toLocaleString("en-US", {
+      minimumFractionDigits: digits, maximumFractionDigits: digits,
+    });
+    return Number(written.replaceAll(",", "")) === 0 ? written.replace("-", "") : written;
+  }
+
+  function interval(found, digits = 2) {
+    if (!found || found[0] === null) return NOTHING;
+    const [value, low, high] = found;
+    if (low === null || high === null) return number(value, digits);
+    return `${number(value, digits)} [${number(low, digits)}, ${number(high, digits)}]`;
+  }
+
+  function table(caption, head, lines) {
+    const columns = head.map((title) => make("th", title, { scope: "col" }));
+    const body = lines.map((line) => make("tr", null, {}, ...line.map((cell, place) =>
+      place === 0 ? make("th", cell, { scope: "row" }) : make("td", cell))));
+    const made = make("table", null, {}, make("caption", caption),
+      make("thead", null, {}, make("tr", null, {}, ...columns)), make("tbody", null, {}, ...body));
+    return make("div", null,
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, made);
+  }
+
+  const inCell = (model, place, field) => {
+    const found = model.cells[place];
+    return found ? found[FIELD[field]] : null;
+  };
+  const speedupAt = (model, place) => (place === "" ? model.speedup : model.cells[place] &&
+    ["speedup", "speedup_low", "speedup_high"].map((field) => inCell(model, place, field)));
+  const chosen = (id) => ($(id) ? $(id).value : "");
+  const described = (model) => [model.name,
+    ...data.parameters.map((name, place) => `${name}: ${model.values[place] ?? NOTHING}`)];
+
+  // --- which rows, in which order -------------------------------------------------------------
+
+  function sortValue(model, key) {
+    const [kind, place] = key.split(":");
+    switch (kind) {
+      case "row": return model.row;
+      case "parameter": return model.values[place];
+      case "drop": return model.drops[place] ? model.drops[place][0] : null;
+      case "speedup": return model.speedup ? model.speedup[0] : null;
+      case "quantization": return model.quantization ? model.quantization[0] : null;
+      case "size": return model.size_mb;
+      case "memory": return model.memory_mb;
+      case "status": return model.status;
+      default: return inCell(model, place, "speedup");
+    }
+  }
+
+  function compare(a, b) {
+    const [x, y] = [sortValue(a, state.key), sortValue(b, state.key)];
+    if (x === null || y === null) return (x === null) - (y === null) || a.row - b.row; // last
+    const order = typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x - y;
+    return (state.down ? -order : order) || a.row - b.row;
+  }
+
+  function passes(model) {
+    const limit = (id) => (chosen(id) === "" ? null : Number(chosen(id)));
+    const [drop, speedup] = [limit("largest-drop"), limit("least-speedup")];
+    return data.parameters.every((_, place) =>
+      ["", model.values[place]].includes(chosen(`parameter-${place}`))) &&
+      ["", model.status].includes(chosen("status")) &&
+      (drop === null || (model.drops[0] && model.drops[0][0] <= drop)) &&
+      (speedup === null || (model.speedup && model.speedup[0] >= speedup));
+  }
+
+  function showRows() {
+    state.shown = rows.filter(passes).sort(compare);
+    const visible = new Set(state.shown.slice(0, state.limit).map((model) => model.row));
+    for (const name of ["rows-table", "heat", "accuracy-table"]) {
+      const body = $(name).tBodies[0];
+      const lines = new Map([...body.rows].map((line) => [Number(line.dataset.row), line]));
+      for (const line of lines.values()) line.hidden = !visible.has(Number(line.dataset.row));
+      body.append(...state.shown.map((model) => lines.get(model.row)));
+      for (const title of $(name).tHead.rows[0].cells) {
+        const button = title.querySelector("button");
+        if (!button) continue;
+        const is = button.dataset.sort === state.key;
+        title.setAttribute("aria-sort", is ? (state.down ? "descending" : "ascending") : "none");
+      }
+    }
+    const left = state.shown.length - visible.size;
+    $("more").hidden = left <= 0;
+    $("more").textContent = `Show ${Math.min(left, ROWS_AT_ONCE)} more rows (${left} left)`;
+    $("count").textContent = `${state.shown.length} of ${rows.length} rows` +
+      (left > 0 ? `; the tables show the first ${visible.size}` : "");
+    drawAll();
+  }
+
+  // --- drawing --------------------------------------------------------------------------------
+
+  const tip = make("div", null, { class: "tip", role: "presentation" });
+  tip.hidden = true;
+
+  function showTip(_handler, event, _item, value) {
+    tip.hidden = !value;
+    if (!value) return;
+    tip.textContent = typeof value === "object" ? Object.values(value).join("\n") : String(value);
+    const { clientX: x, clientY: y } = event;
+    tip.style.left = `${Math.max(4, Math.min(x + 14, innerWidth - tip.offsetWidth - 8))}px`;
+    tip.style.top = `${y + tip.offsetHeight + 24 > innerHeight ? y - tip.offsetHeight - 12 : y + 16}px`;
+  }
+
+  const drawn = new Map(); // what a place shows, so that late drawings do not replace newer ones
+
+  async function draw(place, chart, datasets, description) {
+    const target = $(`plot-${place}`);
+    const turn = Symbol(place);
+    drawn.get(place)?.view?.finalize();
+    drawn.set(place, { turn });
+    if (!Object.values(datasets)[0].length) {
+      target.replaceChildren(make("p", "Nothing to show.", { class: "empty" }));
+      return;
+    }
+    const spec = { ...structuredClone(charts[chart]), datasets, description };
+    const made = make("div");
+    made.style.width = "100%";
+    target.replaceChildren(made);
+    const { view } = await vegaEmbed(made, spec, {
+      mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false,
+      tooltip: showTip, logLevel: 1,
+    });
+    if (drawn.get(place).turn !== turn) return view.finalize();
+    drawn.set(place, { turn, view });
+    view.addEventListener("click", (_event, item) => {
+      if (item?.datum?.row) location.hash = `row-${item.datum.row}`;
+    });
+  }
+
+  function points() {
+    const [metric, shape] = [chosen("pick-metric"), chosen("pick-shape")];
+    const wanted = [...others, ...state.shown.filter((model) => model.distinct)];
+    const found = wanted.map((model) => {
+      const isOriginal = model.kind === "original";
+      const drop = isOriginal ? [0, 0, 0] : model.drops[metric];
+      const speedup = isOriginal ? [1, 1, 1] : speedupAt(model, shape);
+      if (!drop || !speedup || speedup[0] === null) return null;
+      return {
+        name: model.name, row: model.row, kind: model.kind,
+        x: speedup[0], x_low: speedup[1] ?? speedup[0], x_high: speedup[2] ?? speedup[0],
+        y: drop[0], y_low: drop[1] ?? drop[0], y_high: drop[2] ?? drop[0],
+        tip: [...described(model), `drop: ${interval(drop)} points`,
+          `speed-up: ${interval(speedup)}${model.unresolved ? " (unresolved)" : ""}`].join("\n"),
+      };
+    }).filter(Boolean);
+    let best = Infinity; // from the fastest on: a point is on the front if its drop is the least yet
+    for (const point of [...found].sort((a, b) => b.x - a.x || a.y - b.y)) {
+      point.front = point.y < best;
+      best = Math.min(best, point.y);
+    }
+    let labels = MOST_LABELS;
+    for (const point of found) {
+      const is = point.name === data.recommended;
+      const named = is || point.kind !== "quantized" || found.length <= MOST_LABELS ||
+        (point.front && labels-- > 0);
+      point.label = named ? point.name + (is ? " (recommended)" : "") : "";
+      if (found.length > MOST_BARS && !point.front) {
+        [point.x_low, point.x_high, point.y_low, point.y_high] = [point.x, point.x, point.y, point.y];
+      }
+    }
+    return found;
+  }
+
+  function drawPareto(found) {
+    const metric = data.metrics[chosen("pick-metric")];
+    const shape = chosen("pick-shape");
+    const where = shape === "" ? "geometric mean over all shapes" : data.cells[shape];
+    const margin = chosen("pick-metric") === "0" && data.margin_points !== null
+      ? [{ at: data.margin_points }] : [];
+    const title = `Drop in ${metric} against speed-up over ${data.original_name} (${where}): ` +
+      `${found.length} models.` + (found.length > MOST_BARS
+      ? " Only rows that no other is better than have their intervals drawn." : "");
+    $("about-pareto").textContent = title;
+    draw("pareto", "pareto", { points: found, front: found.filter((p) => p.front), margin }, title);
+  }
+
+  function drawAccuracy(found) {
+    const order = new Map(state.shown.map((model, place) => [model.row, place]));
+    const lines = found.filter((point) => point.row !== null)
+      .sort((a, b) => order.get(a.row) - order.get(b.row));
+    const margin = chosen("pick-metric") === "0" && data.margin_points !== null
+      ? [{ at: data.margin_points }] : [];
+    const first = lines.length > MOST_LINES ? ` The first ${MOST_LINES} of ${lines.length} rows.` : "";
+    const title = `Drop in ${data.metrics[chosen("pick-metric")]} with its 95 % interval, by row.${first}`;
+    $("about-accuracy").textContent = title;
+    draw("accuracy", "accuracy", { points: lines.slice(0, MOST_LINES), zero: [{ at: 0 }], margin }, title);
+  }
+
+  function drawSizes() {
+    const wanted = [...others, ...state.shown.filter((model) => model.distinct)];
+    const lines = wanted.slice(0, MOST_LINES);
+    const first = wanted.length > lines.length ? ` The first ${lines.length} of ${wanted.length}.` : "";
+    for (const [place, field, title] of [["file-mb", "size_mb", "Size of the model's file."],
+      ["memory-mb", "memory_mb", "Largest resident memory of its process in any shape."]]) {
+      const bars = lines.filter((model) => model[field] !== null).map((model) => ({
+        name: model.name, row: model.row, kind: model.kind, value: model[field],
+        label: number(model[field], 1), tip: `${model.name}: ${number(model[field], 1)} MB`,
+      }));
+      $(`about-${place}`).textContent = title + first;
+      draw(place, "megabytes", { bars }, title);
+    }
+    $("size-data").replaceChildren(table("File and largest memory, MB", ["model", "file", "memory"],
+      lines.map((model) => [model.name, number(model.size_mb, 1), number(model.memory_mb, 1)])));
+  }
+
+  function drawAll() {
+    const found = points();
+    drawPareto(found);
+    drawAccuracy(found);
+    drawSizes();
+  }
+
+  // --- one row --------------------------------------------------------------------------------
+
+  function openRow(model, focus) {
+    state.row = model.row;
+    for (const line of document.querySelectorAll("tr[data-row]")) {
+      if (Number(line.dataset.row) === model.row) line.setAttribute("aria-current", "true");
+      else line.removeAttribute("aria-current");
+    }
+    $("pick-row").value = String(model.row);
+    $("row-title").textContent = model.name.replace("row", "Row") +
+      (model.name === data.recommended ? " (recommended)" : "") +
+      (model.status === "measured" ? "" : `: ${model.status}`);
+    const facts = data.parameters.map((name, place) => [name, model.values[place]]);
+    data.metrics.forEach((name, place) => facts.push(
+      [`drop in ${name}, points`, interval(model.drops[place])]));
+    facts.push(["speed-up, all shapes", interval(model.speedup) + (model.unresolved ? " (unresolved)" : "")],
+      ["speed-up over fp32, all shapes", interval(model.quantization)],
+      ["file, MB", number(model.size_mb, 1)], ["largest memory, MB", number(model.memory_mb, 1)]);
+    $("row-facts").replaceChildren(table(`${model.name}: what it is`, ["", ""], facts), times(model));
+    showFlips(model);
+    drawTimes(model);
+    if (focus) {
+      $("one-row").scrollIntoView();
+      $("row-title").focus({ preventScroll: true });
+    }
+  }
+
+  function times(model) {
+    const value = data.measured ? "p50" : "mean";
+    const head = ["shape", `${value}, ms`, "p90, ms", `original ${value}, ms`, `fp32 ${value}, ms`,
+      "samples/s", "speed-up", "over fp32", "memory, MB", "forwards"];
+    return table(`${model.name}: times by shape`, head, data.cells.map((name, place) => {
+      if (!model.cells[place]) return [name, model.missing[place] ?? "not measured"];
+      const of = (field, digits) => number(inCell(model, place, field), digits);
+      const ratio = (field) => interval([field, `${field}_low`, `${field}_high`]
+        .map((item) => inCell(model, place, item)));
+      const mark = inCell(model, place, "unresolved") ? " (unresolved)" : "";
+      return [name, of("time"), of("p90"), of("original"), of("reference"), of("samples_per_s", 1),
+        ratio("speedup") + mark, ratio("quantization"), of("memory_mb", 1), of("forwards", 0)];
+    }));
+  }
+
+  function drawTimes(model) {
+    const place = Number(chosen("pick-times"));
+    const names = [data.original_name, "ONNX Runtime fp32", model.name];
+    const kinds = ["original", "reference", "quantized"];
+    const places = model.series[place] ?? [null, null, null];
+    const found = places.map((at, n) => ({
+      name: names[n], kind: kinds[n], series: at === null ? null : data.series[at],
+    }));
+    if (places[0] !== null && places[0] === places[1]) found[0].series = null; // one file, once
+    if (places[1] !== null && places[1] === places[2]) found[2].series = null;
+    const lines = [];
+    found.forEach(({ name, kind, series }, n) => {
+      const bins = series === null ? [] : series.counts.map((count, at) => ({
+        start: series.low_ms + at * series.step_ms, end: series.low_ms + (at + 1) * series.step_ms,
+        count, kind, tip: `${number(series.low_ms + at * series.step_ms, 3)} ms` +
+          `${at === series.counts.length - 1 ? " and more" : ""}: ${count} forwards`,
+      }));
+      const title = series === null ? `${name}: no raw times of its own here.` :
+        `${name}: median ${number(series.median_ms, 3)} ms, slowest ${number(series.max_ms, 3)} ms; ` +
+        `the last bar has the slowest 1 %.`;
+      $(`about-distribution-${n}`).textContent = title;
+      draw(`distribution-${n}`, "distribution", { bins }, title);
+      lines.push(...bins.map((bin) => [name, "distribution", number(bin.start, 3), bin.count]));
+    });
+    const rounds = found.filter(({ series }) => series).flatMap(({ name, kind, series }) =>
+      series.rounds_ms.map((ms, at) => ({
+        kind, round: at * series.rounds_per_point, relative: ms / series.median_ms, ms, name,
+        tip: `${name}\nround ${at * series.rounds_per_point}: ${number(ms, 3)} ms`,
+      })));
+    const first = found.find(({ series }) => series)?.series;
+    const thinned = first && first.rounds_per_point > 1
+      ? ` Each point stands for ${first.rounds_per_point} of ${first.num_rounds} rounds.` : "";
+    const title = first ? `${model.name} at ${data.cells[place]}: ` +
+      found.filter(({ series }) => series).map(({ name, kind }) =>
+        `${name} (${{ original: "grey squares", reference: "yellow diamonds", quantized: "blue circles" }[kind]})`)
+        .join(", ") + `.${thinned}` : `${model.name} has no raw times here.`;
+    $("about-rounds").textContent = title;
+    draw("rounds", "rounds", {
+      rounds, one: [{ at: 1 }], sets: (first?.set_starts ?? []).slice(1).map((round) => ({ round })),
+    }, title);
+    lines.push(...rounds.map((point) => [point.name, "round", point.round, number(point.ms, 3)]));
+    $("times-data").replaceChildren(table(
+      "Distribution: milliseconds from which on, and forwards. Rounds: number, and milliseconds.",
+      ["model", "plot", "at", "value"], lines));
+  }
+
+  function showFlips(model) {
+    const command = `quantbench errors RUN --row ${model.row}`;
+    const found = flipsOf.get(model.row);
+    if (!found) {
+      $("row-flips").replaceChildren(make("p", data.measured && model.drops[0] && model.distinct
+        ? `This page has the samples of the ${data.flips.length} worst rows only: ${command} lists these.`
+        : "No answers are known for this row itself."));
+      return;
+    }
+    const known = found.samples.some((sample) => sample.inputs.length);
+    const said = `Of ${number(found.num_samples, 0)} samples ${found.num_worse} got worse and ` +
+      `${found.num_better} better; ${found.num_other} more have another answer that is as good.` +
+      (known || !found.samples.length ? "" : ` What the samples hold is not in the run: ${command}, ` +
+        "then quantbench report RUN, shows it here.");
+    const inputs = [...new Set(found.samples.flatMap((sample) => sample.inputs.map(([name]) => name)))];
+    const lines = found.samples.map((sample) => [sample.sample_id,
+      ...inputs.map((name) => new Map(sample.inputs).get(name) ?? NOTHING), sample.original,
+      sample.optimized, sample.scores.map(([name, old, now]) =>
+        `${name} ${number(old, 3)} → ${number(now, 3)}`).join(", ")]);
+    const caption = `${model.name}: the ${lines.length} samples that changed most, worst first`;
+    $("row-flips").replaceChildren(make("p", said), ...(lines.length ? [table(caption,
+      ["sample", ...inputs, "original's answer", "this row's answer", "scores"], lines)] : []));
+  }
+
+  function follow(focus) {
+    const asked = /^#row-(\d+)$/.exec(location.hash);
+    if (!asked) return;
+    const model = byNumber.get(Number(asked[1]));
+    if (model) openRow(model, focus);
+    else $("count").textContent = `There is no row ${asked[1]} in this report.`;
+  }
+
+  // --- start ----------------------------------------------------------------------------------
+
+  function start() {
+    document.documentElement.classList.add("with-script");
+    document.body.append(tip);
+    $("filters").addEventListener("input", () => { state.limit = ROWS_AT_ONCE; showRows(); });
+    $("filters").addEventListener("reset", () => setTimeout(showRows));
+    $("filters").addEventListener("submit", (event) => event.preventDefault());
+    $("more").addEventListener("click", () => { state.limit += ROWS_AT_ONCE; showRows(); });
+    for (const id of ["pick-metric", "pick-shape"]) $(id).addEventListener("change", drawAll);
+    for (const button of document.querySelectorAll("[data-sort]")) {
+      button.addEventListener("click", () => {
+        const key = button.dataset.sort;
+        // Fast and large come first where that is what is looked for.
+        const down = key.startsWith("cell") || ["speedup", "quantization"].includes(key);
+        state.down = state.key === key ? !state.down : down;
+        state.key = key;
+        showRows();
+      });
+    }
+    if (!rows.length) return;
+    const step = (by) => {
+      const at = state.shown.findIndex((model) => model.row === state.row);
+      const next = state.shown[at < 0 ? 0 : at + by];
+      if (next) location.hash = `row-${next.row}`;
+    };
+    $("previous-row").addEventListener("click", () => step(-1));
+    $("next-row").addEventListener("click", () => step(1));
+    $("pick-row").addEventListener("change", () => { location.hash = `row-${chosen("pick-row")}`; });
+    $("pick-times").addEventListener("change", () => drawTimes(byNumber.get(state.row)));
+    addEventListener("hashchange", () => follow(true));
+    showRows();
+    const named = rows.find((model) => model.name === data.recommended);
+    openRow(named ?? rows.find((model) => model.speedup) ?? rows[0], false);
+    follow(true);
+  }
+
+  start();
+})();
