@@ -90,9 +90,16 @@ class Page:
         return self._browser.call(method, self._session, **params)
 
     def open(self, address: str) -> None:
-        """Go there, and wait until everything is drawn."""
+        """Go there, and wait until every plot is drawn, or says that there is nothing to show."""
+        self.call("Page.bringToFront")
         self.call("Page.navigate", url=address)
         self.wait_for("document.readyState === 'complete'")
+        self.wait_until_drawn()
+
+    def wait_until_drawn(self) -> None:
+        """Wait for the plots."""
+        plots = "[...document.querySelectorAll('.plot')]"
+        self.wait_for(f"{plots}.every((plot) => plot.querySelector('svg, .empty'))")
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression; a promise is waited for."""
@@ -104,13 +111,13 @@ class Page:
         return found["result"].get("value")
 
     def wait_for(self, condition: str) -> None:
-        """Wait, frame by frame, until an expression is true."""
-        frame = "new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
+        """Wait, turn by turn of the page's own events, until an expression is true."""
+        turn = "new Promise((done) => setTimeout(done, 10))"
         until = time.monotonic() + _PATIENCE_S
         while not self.evaluate(condition):
             if time.monotonic() > until:
                 raise TimeoutError(f"never true: {condition}")
-            self.evaluate(frame)
+            self.evaluate(turn)
 
     def press(self, key: str, code: int, *, shift: bool = False) -> None:
         """Press a key as a person does, at whatever has the focus."""

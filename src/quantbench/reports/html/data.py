@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
 from pydantic import JsonValue
@@ -22,7 +23,15 @@ from quantbench.core.summary import (
     SweepSummary,
 )
 from quantbench.reports.html.flipped import FlippedRow
-from quantbench.reports.html.raw_times import Series, Thinning, series, short, thinning
+from quantbench.reports.html.raw_times import (
+    SERIES_FIELDS,
+    Series,
+    Thinning,
+    as_numbers,
+    series,
+    short,
+    thinning,
+)
 from quantbench.reports.wording import row_name
 
 Kind = Literal["original", "reference", "quantized"]
@@ -61,7 +70,7 @@ class Model(Frozen):
     size_mb: float | None
     memory_mb: float | None
     cells: tuple[CellNumbers | None, ...]
-    missing: tuple[str | None, ...]
+    missing: dict[int, str]
     series: tuple[tuple[int | None, int | None, int | None], ...]
 
 
@@ -76,9 +85,17 @@ class View(Frozen):
     margin_points: float | None
     recommended: str | None
     cell_fields: tuple[str, ...] = CELL_FIELDS
+    series_fields: tuple[str, ...] = SERIES_FIELDS
     models: tuple[Model, ...]
     series: tuple[Series, ...]
     flips: tuple[FlippedRow, ...]
+
+
+def as_json(view: View) -> str:
+    """The view as JSON, its series as bare numbers."""
+    series = [as_numbers(found) for found in view.series]
+    rest = view.model_dump_json(exclude={"series"})
+    return f'{rest[:-1]},"series":{json.dumps(series, separators=(",", ":"))}}}'
 
 
 def make_view(
@@ -187,7 +204,11 @@ def _model(
         size_mb=_megabytes(arm.num_bytes) if arm else None,
         memory_mb=_megabytes(max(memory, default=None)),
         cells=tuple(_numbers(cell) if cell.optimized else None for cell in cells),
-        missing=tuple(None if c.missing is None else _first_line(c.missing) for c in cells),
+        missing={
+            place: _first_line(cell.missing)
+            for place, cell in enumerate(cells)
+            if cell.missing is not None
+        },
         series=tuple(_places(kept, arm.id, reference_id, cell) for cell in cells) if arm else (),
     )
 

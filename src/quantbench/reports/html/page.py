@@ -17,7 +17,7 @@ from quantbench.reports.card_summary import told
 from quantbench.reports.card_why import why_worst
 from quantbench.reports.html.charts import charts
 from quantbench.reports.html.controls import filters, plot_choices, row_choices
-from quantbench.reports.html.data import View, make_view
+from quantbench.reports.html.data import View, as_json, make_view
 from quantbench.reports.html.flipped import KeptSamples, flipped_rows
 from quantbench.reports.html.markup import Child, Html, data_island, el
 from quantbench.reports.html.missing import what_is_missing
@@ -53,7 +53,7 @@ def render_report(
         _header(result, summary, advice, title),
         el("main", *_sections(result, summary, advice, view)),
         _footer(),
-        data_island(view.model_dump_json(), "data"),
+        data_island(as_json(view), "data"),
         data_island(json.dumps(charts(summary.original_name)), "charts"),
     ]
     return _page(title, body, [runtime, file_text("report.js")])

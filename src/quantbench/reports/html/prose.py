@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from quantbench.reports.html.markup import Html, escaped
@@ -35,13 +35,12 @@ def prose(blocks: Iterable[str], caption: str, *, level: int = 2) -> Html:
             f"<table><caption>{label}</caption>\n"
         )
 
-    def heading(tokens: Sequence[Any], place: int, *_: Any) -> str:
+    def heading(_renderer: Any, tokens: Sequence[Any], place: int, *_: Any) -> str:
         token = tokens[place]
         depth = min(6, int(token.tag[1]) + level - 2)
         return f"<h{depth}>" if token.nesting == 1 else f"</h{depth}>\n"
 
-    rules: MutableMapping[str, Any] = parser.renderer.rules  # type: ignore[assignment]
-    rules |= {
+    rules: dict[str, Callable[..., str]] = {
         "table_open": open_table,
         "table_close": lambda *_: "</table></div>\n",
         "th_open": lambda *_: '<th scope="col">',
@@ -54,10 +53,12 @@ def prose(blocks: Iterable[str], caption: str, *, level: int = 2) -> Html:
         "link_open": lambda *_: "",
         "link_close": lambda *_: "",
     }
+    for name, rule in rules.items():
+        parser.add_render_rule(name, rule)
     return Html(parser.render("\n\n".join(blocks)))
 
 
-def _html(tokens: Sequence[Any], place: int, *_: Any) -> str:
+def _html(_renderer: Any, tokens: Sequence[Any], place: int, *_: Any) -> str:
     """What the project's own Markdown has of HTML; anything else as text."""
     content: str = tokens[place].content
     if content == _BREAK or _FOLD.fullmatch(content):

@@ -13,7 +13,7 @@ from quantbench.core.results import Block, Timing
 # How many numbers all series of a page may have together, so that it stays small.
 _ALL_POINTS, _ALL_BINS = 150_000, 120_000
 _MOST_POINTS, _MOST_BINS = 240, 48
-_LEAST_POINTS, _LEAST_BINS = 12, 12
+_LEAST_POINTS, _LEAST_BINS = 10, 10
 
 
 class Thinning(Frozen):
@@ -41,6 +41,15 @@ class Series(Frozen):
     rounds_per_point: int
     rounds_ms: tuple[float, ...]
     set_starts: tuple[int, ...]
+
+
+# The order of a series' numbers in the page: names would be half of it.
+SERIES_FIELDS = tuple(Series.model_fields)
+
+
+def as_numbers(found: Series) -> tuple[object, ...]:
+    """The numbers of a series in the order of `SERIES_FIELDS`."""
+    return tuple(getattr(found, name) for name in SERIES_FIELDS)
 
 
 def thinning(num_series: int) -> Thinning:

@@ -5,6 +5,8 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const $ = (id) => document.getElementById(id);
+  const SERIES = data.series.map((numbers) =>
+    Object.fromEntries(data.series_fields.map((name, place) => [name, numbers[place]])));
   const FIELD = Object.fromEntries(data.cell_fields.map((name, place) => [name, place]));
   const NOTHING = "–";
   const ROWS_AT_ONCE = 100;
@@ -123,6 +125,15 @@
 
   const tip = make("div", null, { class: "tip", role: "presentation" });
   tip.hidden = true;
+
+  function heatTip(event) {
+    const cell = event.target.closest("td");
+    const model = cell && byNumber.get(Number(cell.parentElement.dataset.row));
+    const place = cell ? cell.cellIndex - 1 : 0;
+    showTip(null, event, null, model && [...described(model), data.cells[place],
+      model.cells[place] ? `speed-up: ${interval(speedupAt(model, place))}`
+        : model.missing[place] ?? "not measured"].join("\n"));
+  }
 
   function showTip(_handler, event, _item, value) {
     tip.hidden = !value;
@@ -290,7 +301,7 @@
     const kinds = ["original", "reference", "quantized"];
     const places = model.series[place] ?? [null, null, null];
     const found = places.map((at, n) => ({
-      name: names[n], kind: kinds[n], series: at === null ? null : data.series[at],
+      name: names[n], kind: kinds[n], series: at === null ? null : SERIES[at],
     }));
     if (places[0] !== null && places[0] === places[1]) found[0].series = null; // one file, once
     if (places[1] !== null && places[1] === places[2]) found[2].series = null;
@@ -371,6 +382,8 @@
     $("filters").addEventListener("reset", () => setTimeout(showRows));
     $("filters").addEventListener("submit", (event) => event.preventDefault());
     $("more").addEventListener("click", () => { state.limit += ROWS_AT_ONCE; showRows(); });
+    $("heat").addEventListener("mousemove", heatTip);
+    $("heat").addEventListener("mouseleave", () => { tip.hidden = true; });
     for (const id of ["pick-metric", "pick-shape"]) $(id).addEventListener("change", drawAll);
     for (const button of document.querySelectorAll("[data-sort]")) {
       button.addEventListener("click", () => {

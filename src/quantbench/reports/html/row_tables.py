@@ -116,14 +116,14 @@ def _timed(row: RowSummary, summary: SweepSummary) -> Sequence[CellSummary | Non
 
 
 def _heat(cell: CellSummary | None) -> Html:
-    """One speed-up: its colour, its interval in a tooltip, `?` where it is not resolved."""
+    """One speed-up: its colour, and `?` where it is not resolved."""
     found = None if cell is None else cell.speedup
     if cell is None or found is None:
-        return el("td", NOTHING, class_="none", title=cell.missing if cell else "not measured")
+        return el("td", NOTHING, class_="none")
     text = number(found.value)
     if cell.unresolved:
         text += " ?"
-    return el("td", text, class_=heat_class(found.value), title=ratio(found))
+    return el("td", text, class_=heat_class(found.value))
 
 
 def heat_class(speedup: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import importlib.resources
 
+from quantbench.core.errors import QuantbenchError
+
 # All that the page's own script uses of it.
 _EXPORTED = "globalThis.vegaEmbed = vegaEmbed;"
 
@@ -18,9 +20,13 @@ def vega_runtime() -> str:
     import vl_convert as vlc
 
     bundle: str = vlc.javascript_bundle(_EXPORTED)
-    # A script that stands in a page must not end it, nor open a comment there.
-    for end in ("</script", "<!--", "<script"):
-        bundle = bundle.replace(end, f"\\x3c{end[1:]}")
+    found = [mark for mark in ("</script", "<!--") if mark in bundle.lower()]
+    if found:
+        raise QuantbenchError(
+            f"the drawing library of vl-convert {vlc.__version__} holds {found[0]!r}: it cannot "
+            "stand in a page",
+            hint="Use the version of vl-convert-python that requirements.txt names.",
+        )
     return f"/*\n{file_text('licences.txt')}*/\n{bundle}"
 
 
