@@ -67,7 +67,10 @@ class Browser:
                 raise EOFError("the browser has ended")
             self._left += received
         message, _, self._left = self._left.partition(b"\0")
-        answer: Json = json.loads(message)
+        try:
+            answer: Json = json.loads(message)
+        except ValueError:
+            raise RuntimeError(f"no JSON from the browser: {message[:300]!r}") from None
         return answer
 
 
@@ -178,7 +181,7 @@ def open_browser(executable: str, profile: Path) -> Iterator[Browser]:
     """Start a browser without a window. No name resolves in it, so nothing can be loaded."""
     theirs_in, ours_out = _far_pipe()
     ours_in, theirs_out = _far_pipe()
-    null = os.open(os.devnull, os.O_RDWR)
+    null = _far(os.open(os.devnull, os.O_RDWR))
     process = os.posix_spawn(
         executable,
         [
@@ -190,8 +193,8 @@ def open_browser(executable: str, profile: Path) -> Iterator[Browser]:
         ],
         os.environ,
         file_actions=[
-            (os.POSIX_SPAWN_DUP2, theirs_in, 3), (os.POSIX_SPAWN_DUP2, theirs_out, 4),
             (os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, null, 2),
+            (os.POSIX_SPAWN_DUP2, theirs_in, 3), (os.POSIX_SPAWN_DUP2, theirs_out, 4),
         ],
     )  # fmt: skip
     for handle in (theirs_in, theirs_out, null):
@@ -208,9 +211,12 @@ def open_browser(executable: str, profile: Path) -> Iterator[Browser]:
 
 
 def _far_pipe() -> tuple[int, int]:
-    """A pipe whose ends are not among the numbers that the browser is given."""
-    ends = os.pipe()
-    far = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 20) for end in ends)
-    for end in ends:
-        os.close(end)
-    return far[0], far[1]
+    reading, writing = os.pipe()
+    return _far(reading), _far(writing)
+
+
+def _far(handle: int) -> int:
+    """The handle under a number that is none of those that the browser is given."""
+    far = fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, 20)
+    os.close(handle)
+    return far

@@ -5,8 +5,8 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const $ = (id) => document.getElementById(id);
-  const SERIES = data.series.map((numbers) =>
-    Object.fromEntries(data.series_fields.map((name, place) => [name, numbers[place]])));
+  const seriesAt = (at) =>
+    Object.fromEntries(data.series_fields.map((name, place) => [name, data.series[at][place]]));
   const FIELD = Object.fromEntries(data.cell_fields.map((name, place) => [name, place]));
   const NOTHING = "–";
   const ROWS_AT_ONCE = 100;
@@ -301,7 +301,7 @@
     const kinds = ["original", "reference", "quantized"];
     const places = model.series[place] ?? [null, null, null];
     const found = places.map((at, n) => ({
-      name: names[n], kind: kinds[n], series: at === null ? null : SERIES[at],
+      name: names[n], kind: kinds[n], series: at === null ? null : seriesAt(at),
     }));
     if (places[0] !== null && places[0] === places[1]) found[0].series = null; // one file, once
     if (places[1] !== null && places[1] === places[2]) found[2].series = null;

@@ -23,8 +23,7 @@ def vega_runtime() -> str:
     found = [mark for mark in ("</script", "<!--") if mark in bundle.lower()]
     if found:
         raise QuantbenchError(
-            f"the drawing library of vl-convert {vlc.__version__} holds {found[0]!r}: it cannot "
-            "stand in a page",
+            f"the drawing library of vl-convert holds {found[0]!r}: it cannot stand in a page",
             hint="Use the version of vl-convert-python that requirements.txt names.",
         )
     return f"/*\n{file_text('licences.txt')}*/\n{bundle}"
