@@ -126,7 +126,7 @@ class TestText:
         assert tags[:4] == ["details", "summary", "div", "table"]
         assert "br" in tags
         assert '<th scope="col">a</th>' in made
-        assert "<caption>c</caption>" in made
+        assert "<caption><span>c</span></caption>" in made
 
 
 class TestRawTimes:

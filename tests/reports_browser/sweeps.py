@@ -89,8 +89,8 @@ def published_images() -> Made:
 
 BAD: dict[str, tuple[Callable[[], Made], str]] = {
     "empty": (empty, "Nothing has been measured yet"),
-    "unfinished": (unfinished, "failed, or has not been run"),
-    "all rows failed": (all_failed, "failed, or has not been run"),
+    "unfinished": (unfinished, "no numbers: failed, or not run yet"),
+    "all rows failed": (all_failed, "no numbers: failed, or not run yet"),
     "one row": (single_row, "No row was explained"),
     "no timings": (no_timings, "there are no speed-ups"),
     "no accuracy": (no_accuracy, "there are no drops"),

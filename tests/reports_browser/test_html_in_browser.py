@@ -116,9 +116,10 @@ class TestOneRow:
     ) -> None:
         page = Page(browser)
         page.open(f"{seed_report.as_uri()}#row-4")
-        assert page.evaluate("document.activeElement.id") == "row-title"
+        page.wait_for("document.activeElement.id === 'row-title'")
         assert page.evaluate("document.activeElement.textContent").startswith("Row 4")
-        assert page.evaluate("document.querySelector('#rows-table [aria-current]').id") == "row-4"
+        current = "document.querySelector('#rows-table [aria-current]').dataset.row"
+        assert page.evaluate(current) == "4"
         seen = page.evaluate("document.getElementById('row-title').getBoundingClientRect().top")
         assert 0 <= seen < 900
         assert "9 got worse and 4 better" in page.evaluate(
@@ -193,8 +194,8 @@ class TestEveryone:
 
     def test_every_plot_is_described(self, page: Page) -> None:
         described = page.evaluate(
-            "[...document.querySelectorAll('.plot svg')].every((svg) => "
-            "(svg.getAttribute('aria-label') ?? '').length > 10)"
+            "[...document.querySelectorAll('.plot')].every((plot) => (plot.querySelector("
+            "'[role=graphics-document]')?.getAttribute('aria-label') ?? '').length > 10)"
         )
         assert described
 
@@ -283,7 +284,7 @@ def test_two_thousand_rows_stay_usable(browser: Browser, tmp_path: Path) -> None
     page = Page(browser)
     page.open(f"{path.as_uri()}#row-1987")
     assert page.complaints() == []
-    assert page.evaluate("document.activeElement.textContent").startswith("Row 1987")
+    page.wait_for("document.activeElement.textContent.startsWith('Row 1987')")
     assert len(numbers(page)) == 100
     page.evaluate("document.getElementById('more').click()")
     page.wait_for(f"{VISIBLE}.length === 200")

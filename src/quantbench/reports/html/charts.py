@@ -60,8 +60,11 @@ def _pareto(original_name: str) -> Spec:
             tooltip="tip:N",
             description="tip:N",
         ),
-        points.mark_text(dy=-12, fontSize=12, color=_INK, aria=False).encode(
-            x=x, y=y, text="label:N"
+        *(
+            points.transform_filter(f"datum.below === {below}")
+            .mark_text(dy=dy, fontSize=12, color=_INK, aria=False)
+            .encode(x=x, y=y, text="label:N")
+            for below, dy in (("false", -13), ("true", 15))
         ),
     ]
     return _finished(alt.layer(*layers), "Drop in accuracy against speed-up", height=340)
@@ -93,7 +96,13 @@ def _distribution() -> Spec:
 
     bars = alt.Chart(alt.NamedData("bins")).mark_bar(binSpacing=0.5)
     chart = bars.encode(
-        x=alt.X("start:Q", title="milliseconds", bin="binned", scale=_scale(nice=False)),
+        x=alt.X(
+            "start:Q",
+            title="milliseconds",
+            bin="binned",
+            scale=_scale(nice=False),
+            axis=alt.Axis(tickCount=5),
+        ),
         x2="end:Q",
         y=alt.Y("count:Q", title="forwards", axis=alt.Axis(tickCount=3)),
         color=alt.Color("kind:N", scale=_kinds(_COLOURS), legend=None),
@@ -146,7 +155,9 @@ def _megabytes() -> Spec:
             x=x, y=y, text="label:N"
         ),
     ]
-    return _finished(alt.layer(*layers), "Megabytes by model", step=_STEP)
+    spec = _finished(alt.layer(*layers), "Megabytes by model", step=_STEP)
+    # Room for the number at the end of the longest bar.
+    return spec | {"padding": {"left": 5, "top": 5, "right": 48, "bottom": 5}}
 
 
 def _rule(data: str, channel: str, colour: str, *, dash: bool = False, field: str = "at") -> Any:
@@ -172,13 +183,15 @@ def _kinds(values: list[str]) -> Any:
 
 def _finished(chart: Any, description: str, *, height: int = 0, step: int = 0) -> Spec:
     """The specification: as wide as its place in the page, of a height or a height per row."""
-    size = {"step": step} if step else height
-    sized = chart.properties(width="container", height=size, description=description)
+    sized = chart.properties(width="container", description=description)
     spec: Spec = sized.to_dict()
+    # A step is for the page's script, which knows how many rows there are.
+    spec |= {"usermeta": {"step": step}} if step else {"height": height}
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     spec["background"] = None
     spec["config"] = {
-        "font": "inherit",
+        # As the page's, in words that a canvas can measure by.
+        "font": "system-ui, sans-serif",
         "view": {"stroke": None},
         "axis": {
             "labelColor": _FAINT,
@@ -190,6 +203,8 @@ def _finished(chart: Any, description: str, *, height: int = 0, step: int = 0) -
             "titleFontSize": 12,
             "titleFontWeight": "normal",
             "titlePadding": 8,
+            "labelOverlap": "greedy",
+            "labelSeparation": 6,
         },
         "axisY": {"grid": True},
     }

@@ -12,7 +12,7 @@ from quantbench.analysis.names import reference_name
 from quantbench.analysis.recommend import Recommendation
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import ORIGINAL_ID
-from quantbench.core.printable import printable
+from quantbench.core.printable import printable, shortened
 from quantbench.core.results import SweepResult, Timing
 from quantbench.core.summary import (
     ArmSummary,
@@ -20,6 +20,7 @@ from quantbench.core.summary import (
     Latency,
     MetricSummary,
     Ratio,
+    RowSummary,
     SweepSummary,
 )
 from quantbench.reports.html.flipped import FlippedRow
@@ -62,6 +63,7 @@ class Model(Frozen):
     kind: Kind
     distinct: bool
     status: str
+    problem: str | None = None
     values: tuple[str, ...]
     drops: tuple[Interval | None, ...]
     speedup: Interval | None
@@ -125,6 +127,7 @@ def make_view(
                     "row": row.number,
                     "distinct": row.shares_with is None,
                     "status": row.status,
+                    "problem": _problem(row),
                     "values": tuple(map(value_text, row.parameters.values())),
                 }
             )
@@ -277,6 +280,16 @@ def _recommended(summary: SweepSummary, advice: Recommendation) -> str | None:
             return None
 
 
+def _problem(row: RowSummary) -> str | None:
+    """Why numbers of a row are not there."""
+    failures = row.arm.failures if row.arm else ()
+    said = [row.refused] if row.refused else []
+    said += [
+        f"{item.stage}{f' of {item.of}' if item.of else ''}: {item.error}" for item in failures
+    ]
+    return _first_line("; ".join(dict.fromkeys(said))) or None
+
+
 def _num_series(result: SweepResult) -> int:
     return sum(isinstance(item, Timing) for arm in result.arms for item in arm.timings)
 
@@ -296,4 +309,4 @@ def _megabytes(num_bytes: int | None) -> float | None:
 
 
 def _first_line(error: str) -> str:
-    return printable(" ".join(error.split()))[:200]
+    return printable(shortened(" ".join(error.split()), 300))

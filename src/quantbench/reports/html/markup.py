@@ -58,10 +58,15 @@ def table(
         for first, *cells in rows
     ]
     return scrolling(
-        el("table", el("caption", caption), el("thead", el("tr", *columns)), el("tbody", *body)),
+        el("table", captioned(caption), el("thead", el("tr", *columns)), el("tbody", *body)),
         caption,
         name=name,
     )
+
+
+def captioned(text: str) -> Html:
+    """A table's caption, whose text stays in sight where the table is wider than the screen."""
+    return el("caption", el("span", text))
 
 
 def scrolling(content: Html, label: str, *, name: str | None = None) -> Html:

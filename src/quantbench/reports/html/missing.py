@@ -20,9 +20,9 @@ def what_is_missing(result: SweepResult, summary: SweepSummary) -> list[str]:
     found = [
         _of(len(rows), len([row for row in rows if row.status == status]), what)
         for status, what in (
-            ("failed", "failed, or has not been run: it has no numbers"),
-            ("partial", "lacks some of its numbers"),
-            ("refused", "cannot be made, and was refused"),
+            ("failed", "no numbers: failed, or not run yet"),
+            ("partial", "some numbers, not all"),
+            ("refused", "refused, as no such model can be made"),
         )
     ]
     if summary.original is None or not summary.original.metrics:
@@ -31,12 +31,11 @@ def what_is_missing(result: SweepResult, summary: SweepSummary) -> list[str]:
     if not timed:
         found.append("No row was timed beside the original, so there are no speed-ups.")
     if not result.explained:
-        found.append("No row was explained: `quantbench explain RUN --row R` does it.")
+        found.append("No row was explained: quantbench explain RUN --row R does it.")
     return [sentence for sentence in found if sentence is not None]
 
 
 def _of(total: int, count: int, what: str) -> str | None:
     if not count:
         return None
-    number = "The only row" if count == total == 1 else f"{count:,} of {plural(total, 'row')}"
-    return f"{number}: {what}."
+    return f"{count:,} of {plural(total, 'row')}: {what}."

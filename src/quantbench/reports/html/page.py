@@ -56,7 +56,7 @@ def render_report(
         data_island(as_json(view), "data"),
         data_island(json.dumps(charts(summary.original_name)), "charts"),
     ]
-    return _page(title, body, [runtime, file_text("report.js")])
+    return _page(title, body, [runtime, "".join(map(file_text, ("parts.js", "report.js")))])
 
 
 def _page(title: str, body: Sequence[Child], scripts: Sequence[str]) -> str:
@@ -148,8 +148,8 @@ def _sections(
             "size",
             el(
                 "div",
-                _plot("file-mb", "File, MB"),
-                _plot("memory-mb", "Largest memory, MB"),
+                _plot("file-mb", ""),
+                _plot("memory-mb", ""),
                 class_="pair",
             ),
             _data_table("size-data"),

@@ -32,7 +32,7 @@ def prose(blocks: Iterable[str], caption: str, *, level: int = 2) -> Html:
         label = escaped(caption if shown == 1 else f"{caption} ({shown})")
         return (
             f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
-            f"<table><caption>{label}</caption>\n"
+            f"<table><caption><span>{label}</span></caption>\n"
         )
 
     def heading(_renderer: Any, tokens: Sequence[Any], place: int, *_: Any) -> str:

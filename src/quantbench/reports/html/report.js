@@ -1,14 +1,11 @@
-"use strict";
-// What the report does on the reader's side: filter, sort, open a row, draw. It makes elements and
-// sets their text; nothing from the data is ever markup.
+// What the report does on the reader's side: filter, sort, open a row, say what is drawn.
 (() => {
+  const { NOTHING, make, number, interval, megabytes, table, tip, showTip, draw } = parts;
   const data = JSON.parse(document.getElementById("data").textContent);
-  const charts = JSON.parse(document.getElementById("charts").textContent);
   const $ = (id) => document.getElementById(id);
   const seriesAt = (at) =>
     Object.fromEntries(data.series_fields.map((name, place) => [name, data.series[at][place]]));
   const FIELD = Object.fromEntries(data.cell_fields.map((name, place) => [name, place]));
-  const NOTHING = "–";
   const ROWS_AT_ONCE = 100;
   const MOST_LINES = 40; // in plots with a line per row
   const MOST_LABELS = 12;
@@ -20,39 +17,6 @@
   const state = { key: "row", down: false, limit: ROWS_AT_ONCE, shown: rows, row: null };
 
   // --- small helpers -------------------------------------------------------------------------
-
-  function make(tag, text, attributes = {}, ...children) {
-    const made = document.createElement(tag);
-    if (text !== null && text !== undefined) made.textContent = text;
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    made.append(...children);
-    return made;
-  }
-
-  function number(value, digits = 2) {
-    if (value === null || value === undefined) return NOTHING;
-    const written = value.toLocaleString("en-US", {
-      minimumFractionDigits: digits, maximumFractionDigits: digits,
-    });
-    return Number(written.replaceAll(",", "")) === 0 ? written.replace("-", "") : written;
-  }
-
-  function interval(found, digits = 2) {
-    if (!found || found[0] === null) return NOTHING;
-    const [value, low, high] = found;
-    if (low === null || high === null) return number(value, digits);
-    return `${number(value, digits)} [${number(low, digits)}, ${number(high, digits)}]`;
-  }
-
-  function table(caption, head, lines) {
-    const columns = head.map((title) => make("th", title, { scope: "col" }));
-    const body = lines.map((line) => make("tr", null, {}, ...line.map((cell, place) =>
-      place === 0 ? make("th", cell, { scope: "row" }) : make("td", cell))));
-    const made = make("table", null, {}, make("caption", caption),
-      make("thead", null, {}, make("tr", null, {}, ...columns)), make("tbody", null, {}, ...body));
-    return make("div", null,
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, made);
-  }
 
   const inCell = (model, place, field) => {
     const found = model.cells[place];
@@ -118,13 +82,10 @@
     $("more").textContent = `Show ${Math.min(left, ROWS_AT_ONCE)} more rows (${left} left)`;
     $("count").textContent = `${state.shown.length} of ${rows.length} rows` +
       (left > 0 ? `; the tables show the first ${visible.size}` : "");
-    drawAll();
+    return drawAll();
   }
 
   // --- drawing --------------------------------------------------------------------------------
-
-  const tip = make("div", null, { class: "tip", role: "presentation" });
-  tip.hidden = true;
 
   function heatTip(event) {
     const cell = event.target.closest("td");
@@ -133,41 +94,6 @@
     showTip(null, event, null, model && [...described(model), data.cells[place],
       model.cells[place] ? `speed-up: ${interval(speedupAt(model, place))}`
         : model.missing[place] ?? "not measured"].join("\n"));
-  }
-
-  function showTip(_handler, event, _item, value) {
-    tip.hidden = !value;
-    if (!value) return;
-    tip.textContent = typeof value === "object" ? Object.values(value).join("\n") : String(value);
-    const { clientX: x, clientY: y } = event;
-    tip.style.left = `${Math.max(4, Math.min(x + 14, innerWidth - tip.offsetWidth - 8))}px`;
-    tip.style.top = `${y + tip.offsetHeight + 24 > innerHeight ? y - tip.offsetHeight - 12 : y + 16}px`;
-  }
-
-  const drawn = new Map(); // what a place shows, so that late drawings do not replace newer ones
-
-  async function draw(place, chart, datasets, description) {
-    const target = $(`plot-${place}`);
-    const turn = Symbol(place);
-    drawn.get(place)?.view?.finalize();
-    drawn.set(place, { turn });
-    if (!Object.values(datasets)[0].length) {
-      target.replaceChildren(make("p", "Nothing to show.", { class: "empty" }));
-      return;
-    }
-    const spec = { ...structuredClone(charts[chart]), datasets, description };
-    const made = make("div");
-    made.style.width = "100%";
-    target.replaceChildren(made);
-    const { view } = await vegaEmbed(made, spec, {
-      mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false,
-      tooltip: showTip, logLevel: 1,
-    });
-    if (drawn.get(place).turn !== turn) return view.finalize();
-    drawn.set(place, { turn, view });
-    view.addEventListener("click", (_event, item) => {
-      if (item?.datum?.row) location.hash = `row-${item.datum.row}`;
-    });
   }
 
   function points() {
@@ -192,11 +118,15 @@
       best = Math.min(best, point.y);
     }
     let labels = MOST_LABELS;
-    for (const point of found) {
+    let before = null; // the label to the left
+    const wide = Math.max(...found.map((p) => p.x)) - Math.min(...found.map((p) => p.x)) || 1;
+    for (const point of found.sort((a, b) => a.x - b.x)) {
       const is = point.name === data.recommended;
       const named = is || point.kind !== "quantized" || found.length <= MOST_LABELS ||
         (point.front && labels-- > 0);
       point.label = named ? point.name + (is ? " (recommended)" : "") : "";
+      point.below = Boolean(named && before && point.x - before.x < 0.3 * wide && !before.below);
+      if (named) before = point;
       if (found.length > MOST_BARS && !point.front) {
         [point.x_low, point.x_high, point.y_low, point.y_high] = [point.x, point.x, point.y, point.y];
       }
@@ -214,7 +144,7 @@
       `${found.length} models.` + (found.length > MOST_BARS
       ? " Only rows that no other is better than have their intervals drawn." : "");
     $("about-pareto").textContent = title;
-    draw("pareto", "pareto", { points: found, front: found.filter((p) => p.front), margin }, title);
+    return draw("pareto", "pareto", { points: found, front: found.filter((p) => p.front), margin }, title);
   }
 
   function drawAccuracy(found) {
@@ -226,31 +156,30 @@
     const first = lines.length > MOST_LINES ? ` The first ${MOST_LINES} of ${lines.length} rows.` : "";
     const title = `Drop in ${data.metrics[chosen("pick-metric")]} with its 95 % interval, by row.${first}`;
     $("about-accuracy").textContent = title;
-    draw("accuracy", "accuracy", { points: lines.slice(0, MOST_LINES), zero: [{ at: 0 }], margin }, title);
+    return draw("accuracy", "accuracy", { points: lines.slice(0, MOST_LINES), zero: [{ at: 0 }], margin }, title);
   }
 
   function drawSizes() {
     const wanted = [...others, ...state.shown.filter((model) => model.distinct)];
     const lines = wanted.slice(0, MOST_LINES);
     const first = wanted.length > lines.length ? ` The first ${lines.length} of ${wanted.length}.` : "";
-    for (const [place, field, title] of [["file-mb", "size_mb", "Size of the model's file."],
-      ["memory-mb", "memory_mb", "Largest resident memory of its process in any shape."]]) {
+    for (const [place, field, title] of [["file-mb", "size_mb", "Size of the model's file, MB."],
+      ["memory-mb", "memory_mb", "Largest resident memory of its process in any shape, MB."]]) {
       const bars = lines.filter((model) => model[field] !== null).map((model) => ({
         name: model.name, row: model.row, kind: model.kind, value: model[field],
-        label: number(model[field], 1), tip: `${model.name}: ${number(model[field], 1)} MB`,
+        label: megabytes(model[field]), tip: `${model.name}: ${megabytes(model[field])} MB`,
       }));
       $(`about-${place}`).textContent = title + first;
       draw(place, "megabytes", { bars }, title);
     }
     $("size-data").replaceChildren(table("File and largest memory, MB", ["model", "file", "memory"],
-      lines.map((model) => [model.name, number(model.size_mb, 1), number(model.memory_mb, 1)])));
+      lines.map((model) => [model.name, megabytes(model.size_mb), megabytes(model.memory_mb)])));
   }
 
   function drawAll() {
     const found = points();
-    drawPareto(found);
-    drawAccuracy(found);
     drawSizes();
+    return Promise.all([drawPareto(found), drawAccuracy(found)]);
   }
 
   // --- one row --------------------------------------------------------------------------------
@@ -270,7 +199,8 @@
       [`drop in ${name}, points`, interval(model.drops[place])]));
     facts.push(["speed-up, all shapes", interval(model.speedup) + (model.unresolved ? " (unresolved)" : "")],
       ["speed-up over fp32, all shapes", interval(model.quantization)],
-      ["file, MB", number(model.size_mb, 1)], ["largest memory, MB", number(model.memory_mb, 1)]);
+      ["file, MB", megabytes(model.size_mb)], ["largest memory, MB", megabytes(model.memory_mb)]);
+    if (model.problem) facts.push(["what is not there", model.problem]);
     $("row-facts").replaceChildren(table(`${model.name}: what it is`, ["", ""], facts), times(model));
     showFlips(model);
     drawTimes(model);
@@ -291,7 +221,7 @@
         .map((item) => inCell(model, place, item)));
       const mark = inCell(model, place, "unresolved") ? " (unresolved)" : "";
       return [name, of("time"), of("p90"), of("original"), of("reference"), of("samples_per_s", 1),
-        ratio("speedup") + mark, ratio("quantization"), of("memory_mb", 1), of("forwards", 0)];
+        ratio("speedup") + mark, ratio("quantization"), megabytes(inCell(model, place, "memory_mb")), of("forwards", 0)];
     }));
   }
 
@@ -378,6 +308,8 @@
   function start() {
     document.documentElement.classList.add("with-script");
     document.body.append(tip);
+    // The browser would go to the line of the table; the row's own section has all of it.
+    for (const line of $("rows-table").tBodies[0].rows) line.removeAttribute("id");
     $("filters").addEventListener("input", () => { state.limit = ROWS_AT_ONCE; showRows(); });
     $("filters").addEventListener("reset", () => setTimeout(showRows));
     $("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -406,10 +338,9 @@
     $("pick-row").addEventListener("change", () => { location.hash = `row-${chosen("pick-row")}`; });
     $("pick-times").addEventListener("change", () => drawTimes(byNumber.get(state.row)));
     addEventListener("hashchange", () => follow(true));
-    showRows();
     const named = rows.find((model) => model.name === data.recommended);
     openRow(named ?? rows.find((model) => model.speedup) ?? rows[0], false);
-    follow(true);
+    showRows().then(() => follow(true)); // what is drawn above a row moves it
   }
 
   start();

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from quantbench.core.plan import Cell
 from quantbench.core.summary import CellSummary, MetricSummary, RowSummary, SweepSummary
 from quantbench.reports.html.data import value_text
-from quantbench.reports.html.markup import Child, Html, el, join, scrolling
+from quantbench.reports.html.markup import Child, Html, captioned, el, join, scrolling
 from quantbench.reports.wording import (
     NOTHING,
     drop,
@@ -92,13 +92,19 @@ def _glance(row: RowSummary, summary: SweepSummary, is_recommended: bool) -> lis
         status = el("span", row.status, class_="bad")
     return [
         *map(value_text, row.parameters.values()),
-        NOTHING if first is None else drop(first),
-        overall_speedup(arm),
-        ratio(arm.quantization_speedup) if arm else NOTHING,
+        NOTHING if first is None else _unbroken(drop(first)),
+        _unbroken(overall_speedup(arm)),
+        _unbroken(ratio(arm.quantization_speedup)) if arm else NOTHING,
         megabytes(arm.num_bytes) if arm else NOTHING,
         megabytes(max(memory, default=None)),
         status,
     ]
+
+
+def _unbroken(written: str) -> str:
+    """A value and its interval on one line; what follows them may stand on the next."""
+    start, bracket, rest = written.partition("]")
+    return f"{start.replace(' ', '\u00a0')}{bracket}{rest}" if bracket else written
 
 
 def _metric(found: MetricSummary | None) -> list[str]:
@@ -107,7 +113,7 @@ def _metric(found: MetricSummary | None) -> list[str]:
     flips = NOTHING if found.worse is None else f"{found.worse:,} / {found.better or 0:,}"
     if found.mcnemar_p is not None:
         flips += f" (p = {found.mcnemar_p:.2g})"
-    return [number(found.original, 3), number(found.optimized, 3), drop(found), flips]
+    return [number(found.original, 3), number(found.optimized, 3), _unbroken(drop(found)), flips]
 
 
 def _timed(row: RowSummary, summary: SweepSummary) -> Sequence[CellSummary | None]:
@@ -168,6 +174,6 @@ def _table(
         for row, cells in lines
     ]
     content = el(
-        "table", el("caption", caption), el("thead", el("tr", *head)), el("tbody", *body), id=name
+        "table", captioned(caption), el("thead", el("tr", *head)), el("tbody", *body), id=name
     )
     return scrolling(content, caption)
