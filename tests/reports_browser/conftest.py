@@ -25,6 +25,15 @@ def seed_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(tmp_path_factory.mktemp("report") / "report.html", seed_grid())
 
 
+@pytest.fixture(scope="session")
+def still(browser: Browser, seed_report: Path) -> Iterator[Page]:
+    """That report, for tests that only look."""
+    opened = Page(browser)
+    opened.open(seed_report.as_uri())
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def page(browser: Browser, seed_report: Path) -> Iterator[Page]:
     """That report, as it opens."""

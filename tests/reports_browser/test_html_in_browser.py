@@ -32,29 +32,29 @@ def choose(page: Page, control: str, value: str) -> None:
 
 class TestItOpens:
     def test_from_a_file_without_a_request_and_without_a_complaint(
-        self, page: Page, seed_report: Path
+        self, still: Page, seed_report: Path
     ) -> None:
-        assert page.requests() == [seed_report.as_uri()]
-        assert page.complaints() == []
+        assert still.requests() == [seed_report.as_uri()]
+        assert still.complaints() == []
 
-    def test_with_every_plot_drawn(self, page: Page) -> None:
+    def test_with_every_plot_drawn(self, still: Page) -> None:
         # The original, the reference and 4 distinct rows with both numbers, less the one that
         # has no speed-up in some shape but has one in others.
-        points = page.evaluate(MARKS.format("pareto", ".mark-symbol path"))
-        assert points == page.evaluate("document.querySelectorAll('#plot-pareto path[aria-label]')"
+        points = still.evaluate(MARKS.format("pareto", ".mark-symbol path"))
+        assert points == still.evaluate("document.querySelectorAll('#plot-pareto path[aria-label]')"
                                        ".length")  # fmt: skip
         assert points == 5
-        assert page.evaluate(MARKS.format("accuracy", ".mark-symbol path")) == 3
+        assert still.evaluate(MARKS.format("accuracy", ".mark-symbol path")) == 3
         for place in ("distribution-0", "distribution-1", "distribution-2"):
-            assert page.evaluate(MARKS.format(place, ".mark-rect path")) > 10
+            assert still.evaluate(MARKS.format(place, ".mark-rect path")) > 10
         # 12 rounds of three models, and the two starts of process sets after the first.
-        assert page.evaluate(MARKS.format("rounds", ".mark-symbol path")) == 36
-        assert page.evaluate(MARKS.format("rounds", ".mark-line path")) == 3
-        assert page.evaluate(MARKS.format("file-mb", ".mark-rect path")) == 4
-        assert page.evaluate(MARKS.format("memory-mb", ".mark-rect path")) == 5
+        assert still.evaluate(MARKS.format("rounds", ".mark-symbol path")) == 36
+        assert still.evaluate(MARKS.format("rounds", ".mark-line path")) == 3
+        assert still.evaluate(MARKS.format("file-mb", ".mark-rect path")) == 4
+        assert still.evaluate(MARKS.format("memory-mb", ".mark-rect path")) == 5
 
-    def test_a_plot_is_as_wide_as_its_place(self, page: Page) -> None:
-        wide = page.evaluate(
+    def test_a_plot_is_as_wide_as_its_place(self, still: Page) -> None:
+        wide = still.evaluate(
             "[...document.querySelectorAll('.plot')].every((plot) => { const svg = "
             "plot.querySelector('svg'); return !svg || (svg.clientWidth > plot.clientWidth * 0.9"
             " && svg.clientWidth <= plot.clientWidth + 1); })"
@@ -140,18 +140,18 @@ class TestOneRow:
         lost = page.evaluate("document.getElementById('row-facts').textContent")
         assert "the arm's process was killed" in lost
 
-    def test_what_is_drawn_is_there_as_a_table(self, page: Page) -> None:
+    def test_what_is_drawn_is_there_as_a_table(self, still: Page) -> None:
         cells = "document.querySelectorAll('#times-data tbody tr').length"
-        assert page.evaluate(cells) > 36
+        assert still.evaluate(cells) > 36
 
 
 class TestEveryone:
-    def test_every_control_has_a_name(self, page: Page) -> None:
+    def test_every_control_has_a_name(self, still: Page) -> None:
         roles = {"button", "combobox", "link", "spinbutton", "textbox", "DisclosureTriangle"}
-        controls = [node for node in page.accessible() if node["role"]["value"] in roles]
+        controls = [node for node in still.accessible() if node["role"]["value"] in roles]
         assert len(controls) > 40
         assert [node for node in controls if not node.get("name", {}).get("value")] == []
-        assert {node["role"]["value"] for node in page.accessible()} >= {
+        assert {node["role"]["value"] for node in still.accessible()} >= {
             "main", "navigation", "banner", "contentinfo", "heading", "table", "columnheader",
             "rowheader", "caption", "status", "figure",
         }  # fmt: skip
@@ -185,15 +185,15 @@ class TestEveryone:
         page.wait_for("document.activeElement.id === 'row-title'")
         assert page.evaluate("location.hash") == "#row-4"
 
-    def test_every_table_says_what_it_is_and_what_its_heads_belong_to(self, page: Page) -> None:
-        without = page.evaluate(
+    def test_every_table_says_what_it_is_and_what_its_heads_belong_to(self, still: Page) -> None:
+        without = still.evaluate(
             "[...document.querySelectorAll('table')].filter((table) => !table.caption?.textContent"
             " || [...table.querySelectorAll('th')].some((head) => !head.scope)).length"
         )
         assert without == 0
 
-    def test_every_plot_is_described(self, page: Page) -> None:
-        described = page.evaluate(
+    def test_every_plot_is_described(self, still: Page) -> None:
+        described = still.evaluate(
             "[...document.querySelectorAll('.plot')].every((plot) => (plot.querySelector("
             "'[role=graphics-document]')?.getAttribute('aria-label') ?? '').length > 10)"
         )

@@ -104,7 +104,7 @@ def _glance(row: RowSummary, summary: SweepSummary, is_recommended: bool) -> lis
 def _unbroken(written: str) -> str:
     """A value and its interval on one line; what follows them may stand on the next."""
     start, bracket, rest = written.partition("]")
-    return f"{start.replace(' ', '\u00a0')}{bracket}{rest}" if bracket else written
+    return start.replace(" ", "\N{NO-BREAK SPACE}") + bracket + rest if bracket else written
 
 
 def _metric(found: MetricSummary | None) -> list[str]:
