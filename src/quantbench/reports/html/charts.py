@@ -45,7 +45,8 @@ def _pareto(original_name: str) -> Spec:
     front = alt.Chart(alt.NamedData("front")).mark_line(
         strokeDash=[2, 3], color=_FAINT, interpolate="step-before", aria=False
     )
-    bars = points.mark_rule(strokeWidth=1.4, opacity=0.45, aria=False)
+    bars = points.transform_filter("datum.x_low < datum.x_high || datum.y_low < datum.y_high")
+    bars = bars.mark_rule(strokeWidth=1.4, opacity=0.45, aria=False)
     layers = [
         _rule("margin", "y", _MARGIN, dash=True),
         front.encode(x="x:Q", y="y:Q", order="x:Q"),
@@ -61,7 +62,7 @@ def _pareto(original_name: str) -> Spec:
             description="tip:N",
         ),
         *(
-            points.transform_filter(f"datum.below === {below}")
+            points.transform_filter(f"datum.label && datum.below === {below}")
             .mark_text(dy=dy, fontSize=12, color=_INK, aria=False)
             .encode(x=x, y=y, text="label:N")
             for below, dy in (("false", -13), ("true", 15))
@@ -118,7 +119,8 @@ def _rounds() -> Spec:
 
     points = alt.Chart(alt.NamedData("rounds"))
     y = alt.Y("relative:Q", title="time ÷ own median", scale=_scale(padding=8))
-    x = alt.X("round:Q", title="round", scale=_scale(nice=False))
+    axis = alt.Axis(tickMinStep=1, format="d")
+    x = alt.X("round:Q", title="round", scale=_scale(nice=False), axis=axis)
     colour = alt.Color("kind:N", scale=_kinds(_COLOURS), legend=None)
     layers = [
         _rule("sets", "x", _GRID, field="round"),

@@ -23,7 +23,7 @@ def filters(summary: SweepSummary) -> Html:
         for name in names
     }
     fields = [
-        _select(f"parameter-{place}", name, [_ALL, *((v, v) for v in values[name])])
+        _select(f"parameter-{place}", value_text(name), [_ALL, *((v, v) for v in values[name])])
         for place, name in enumerate(names)
     ]
     statuses = dict.fromkeys(row.status for row in summary.rows)

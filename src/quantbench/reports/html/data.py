@@ -46,6 +46,7 @@ CELL_FIELDS = (
     "speedup_low", "speedup_high", "quantization", "quantization_low", "quantization_high",
     "unresolved",
 )  # fmt: skip
+_LONGEST_VALUE = 200
 CellNumbers = tuple[float | None, ...]
 
 
@@ -135,7 +136,7 @@ def make_view(
     return View(
         measured=summary.measured,
         original_name=summary.original_name,
-        parameters=tuple(summary.rows[0].parameters) if summary.rows else (),
+        parameters=tuple(map(value_text, summary.rows[0].parameters)) if summary.rows else (),
         metrics=tuple(map(printable, summary.metric_names)),
         cells=tuple(cell.name for cell in summary.cells),
         margin_points=advice.margin_points,
@@ -156,7 +157,7 @@ def interval(value: Ratio | MetricSummary | None) -> Interval | None:
 
 def value_text(value: JsonValue) -> str:
     """A value of a parameter as text."""
-    return printable(value if isinstance(value, str) else repr(value))
+    return printable(shortened(value if isinstance(value, str) else repr(value), _LONGEST_VALUE))
 
 
 class _KeptSeries:

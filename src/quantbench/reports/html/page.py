@@ -47,7 +47,8 @@ def render_report(
     first = (*((advice.row,) if advice.row else ()), *((worst[0].number,) if worst else ()))
     flips = flipped_rows(result, summary, first, kept)
     view = make_view(result, summary, advice, flips)
-    title = f"{model_title(result.config.model_name_or_path)}, quantized for CPU"
+    name = shortened(printable(model_title(result.config.model_name_or_path)), _LONGEST_TITLE)
+    title = f"{name}, quantized for CPU"
     body = [
         el("a", "Skip to the rows", href="#rows", class_="skip"),
         _header(result, summary, advice, title),
@@ -73,7 +74,7 @@ def _page(title: str, body: Sequence[Child], scripts: Sequence[str]) -> str:
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="color-scheme", content="light dark"),
         el("meta", name="referrer", content="no-referrer"),
-        el("title", shortened(printable(title), _LONGEST_TITLE)),
+        el("title", title),
         Html(f"<style>{style}</style>"),
     )
     drawn = [Html(f"<script>{script}</script>") for script in scripts]

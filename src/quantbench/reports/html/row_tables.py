@@ -6,6 +6,7 @@ Their lines have the row's number, by which the page's script filters and sorts 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 from quantbench.core.plan import Cell
@@ -35,7 +36,10 @@ def rows_table(summary: SweepSummary, recommended: int | None) -> Html:
     parameters = list(summary.rows[0].parameters) if summary.rows else []
     head = [
         _sorted_by("row", "row"),
-        *(_sorted_by(name, f"parameter:{place}") for place, name in enumerate(parameters)),
+        *(
+            _sorted_by(value_text(name), f"parameter:{place}")
+            for place, name in enumerate(parameters)
+        ),
         _sorted_by(f"drop in {summary.primary_metric}, points", "drop:0"),
         _sorted_by("speed-up", "speedup"),
         _sorted_by("over fp32", "quantization"),
@@ -151,7 +155,9 @@ def _cells(found: Iterable[Child]) -> list[Html]:
 
 
 def _sorted_by(title: str, key: str) -> Html:
-    return el("th", el("button", title, type="button", data_sort=key), scope="col")
+    # A long name may go on in the next line where it has a new word.
+    breakable = re.sub(r"(?<=[_.])(?=\w)", "\N{ZERO WIDTH SPACE}", title)
+    return el("th", el("button", breakable, type="button", data_sort=key), scope="col")
 
 
 def _table(
