@@ -227,23 +227,21 @@ class TestEveryone:
         )
 
 
-class TestFromOutside:
-    @pytest.fixture(scope="class")
-    def attacked(
-        self, browser: Browser, tmp_path_factory: pytest.TempPathFactory
-    ) -> Iterator[Page]:
-        made = hostile()
-        attack = " ".join(ATTACKS)
-        kept = {
-            row.number: {f"{n}{attack}": {attack: attack} for n in range(1200)}
-            for row in made[1].rows
-        }
-        path = write_report(tmp_path_factory.mktemp("hostile") / "report.html", made, kept)
-        page = Page(browser)
-        page.open(f"{path.as_uri()}#row-3")
-        yield page
-        page.close()
+@pytest.fixture(scope="module")
+def attacked(self, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    made = hostile()
+    attack = " ".join(ATTACKS)
+    kept = {
+        row.number: {f"{n}{attack}": {attack: attack} for n in range(1200)} for row in made[1].rows
+    }
+    path = write_report(tmp_path_factory.mktemp("hostile") / "report.html", made, kept)
+    page = Page(browser)
+    page.open(f"{path.as_uri()}#row-3")
+    yield page
+    page.close()
 
+
+class TestFromOutside:
     def test_no_script_runs_and_nothing_becomes_an_element(self, attacked: Page) -> None:
         assert attacked.evaluate("typeof window.hacked") == "undefined"
         assert attacked.complaints() == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Sequence
 
 from quantbench.analysis.recommend import Recommendation, recommend
@@ -55,7 +54,7 @@ def render_report(
         el("main", *_sections(result, summary, advice, view)),
         _footer(),
         data_island(as_json(view), "data"),
-        data_island(json.dumps(charts(summary.original_name)), "charts"),
+        data_island(charts(summary.original_name), "charts"),
     ]
     return _page(title, body, [runtime, "".join(map(file_text, ("parts.js", "report.js")))])
 

@@ -117,21 +117,37 @@
       point.front = point.y < best;
       best = Math.min(best, point.y);
     }
-    let labels = MOST_LABELS;
-    let before = null; // the label to the left
-    const wide = Math.max(...found.map((p) => p.x)) - Math.min(...found.map((p) => p.x)) || 1;
-    for (const point of found.sort((a, b) => a.x - b.x)) {
-      const is = point.name === data.recommended;
-      const named = is || point.kind !== "quantized" || found.length <= MOST_LABELS ||
-        (point.front && labels-- > 0);
-      point.label = named ? point.name + (is ? " (recommended)" : "") : "";
-      point.below = Boolean(named && before && point.x - before.x < 0.3 * wide && !before.below);
-      if (named) before = point;
-      if (found.length > MOST_BARS && !point.front) {
+    if (found.length > MOST_BARS) {
+      for (const point of found.filter((other) => !other.front)) {
         [point.x_low, point.x_high, point.y_low, point.y_high] = [point.x, point.x, point.y, point.y];
       }
     }
+    label(found);
     return found;
+  }
+
+  // Names the points that matter most, above or below them, where no other name is in the way.
+  function label(found) {
+    const span = (low, high) => {
+      const [from, to] = [Math.min(...found.map(low)), Math.max(...found.map(high))];
+      return (value) => (value - from) / (to - from || 1);
+    };
+    const [across, along] = [span((p) => p.x_low, (p) => p.x_high), span((p) => p.y_low, (p) => p.y_high)];
+    const [width, height] = [$("plot-pareto").clientWidth - 110, 300];
+    const weight = (point) => (point.name === data.recommended) * 4 +
+      (point.kind !== "quantized") * 2 + point.front;
+    const taken = [];
+    for (const point of [...found].sort((a, b) => weight(b) - weight(a) || b.x - a.x)) {
+      const text = point.name + (point.name === data.recommended ? " (recommended)" : "");
+      const box = (below) => ({ x: across(point.x) * width, below, half: text.length * 3.4,
+        y: along(point.y) * height + (below ? 15 : -13) });
+      const free = taken.length >= MOST_LABELS ? undefined : [box(false), box(true)].find((wanted) =>
+        taken.every((other) => Math.abs(other.x - wanted.x) > other.half + wanted.half ||
+          Math.abs(other.y - wanted.y) > 14));
+      point.label = free ? text : "";
+      point.below = Boolean(free?.below);
+      if (free) taken.push(free);
+    }
   }
 
   function drawPareto(found) {
