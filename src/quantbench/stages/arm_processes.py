@@ -20,7 +20,7 @@ from quantbench.template import IS_SUPPORTED, Template
 # One block: short, so that all arms of a round find the machine in the same state, and with enough
 # forwards that contention cannot leave it with none. See docs/decisions/0063.
 BLOCK_LEAST_SECONDS = 0.1
-BLOCK_LEAST_FORWARDS = 5
+BLOCK_LEAST_FORWARDS = 2
 # What comes first is not counted: a process that was just woken has to catch up.
 BLOCK_DISCARDED_SECONDS = 0.05
 BLOCK_MOST_DISCARDED_FORWARDS = 100

@@ -33,7 +33,7 @@ STAGE_VERSIONS = {
     "calibrate": 2,
     "quantize": 3,
     "evaluate": 1,
-    "time": 3,
+    "time": 4,
     "explain": 5,
 }
 
