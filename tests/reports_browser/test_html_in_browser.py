@@ -228,7 +228,7 @@ class TestEveryone:
 
 
 @pytest.fixture(scope="module")
-def attacked(self, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def attacked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     made = hostile()
     attack = " ".join(ATTACKS)
     kept = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from quantbench.core.printable import printable
@@ -48,30 +48,14 @@ def join(children: Iterable[Child]) -> Html:
     )
 
 
-def table(
-    caption: str, head: Sequence[Child], rows: Iterable[Sequence[Child]], *, name: str | None = None
-) -> Html:
-    """A table that scrolls by itself where it is too wide. Its first column names the rows."""
-    columns = [el("th", title, scope="col") for title in head]
-    body = [
-        el("tr", el("th", first, scope="row"), *(el("td", cell) for cell in cells))
-        for first, *cells in rows
-    ]
-    return scrolling(
-        el("table", captioned(caption), el("thead", el("tr", *columns)), el("tbody", *body)),
-        caption,
-        name=name,
-    )
-
-
 def captioned(text: str) -> Html:
     """A table's caption, whose text stays in sight where the table is wider than the screen."""
     return el("caption", el("span", text))
 
 
-def scrolling(content: Html, label: str, *, name: str | None = None) -> Html:
+def scrolling(content: Html, label: str) -> Html:
     """A box that scrolls sideways, by keyboard too."""
-    return el("div", content, class_="scroll", tabindex=0, role="region", aria_label=label, id=name)
+    return el("div", content, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 
 def data_island(json_text: str, name: str) -> Html:
