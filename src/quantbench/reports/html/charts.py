@@ -44,7 +44,6 @@ def _pareto(original_name: str) -> Spec:
         "x:Q", title=f"times as fast as {original_name} (right is faster)", scale=_scale(padding=24)
     )
     y = alt.Y("y:Q", title="drop, points (up is better)", scale=_scale(padding=18, reverse=True))
-    dim = alt.condition("datum.front", alt.value(1.0), alt.value(0.5))
     colour = alt.Color("kind:N", scale=_kinds(_COLOURS), legend=None)
     front = alt.Chart(alt.NamedData("front")).mark_line(
         strokeDash=[2, 3], color=_FAINT, interpolate="step-before", aria=False
@@ -61,7 +60,7 @@ def _pareto(original_name: str) -> Spec:
             y=y,
             color=colour,
             shape=alt.Shape("kind:N", scale=_kinds(_SHAPES), legend=None),
-            opacity=dim,
+            opacity=alt.Opacity("strength:Q", scale=None, legend=None),
             tooltip="tip:N",
             description="tip:N",
         ),

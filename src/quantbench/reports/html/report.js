@@ -62,8 +62,13 @@
       (speedup === null || (model.speedup && model.speedup[0] >= speedup));
   }
 
-  function showRows() {
+  function chooseRows() {
     state.shown = rows.filter(passes).sort(compare);
+    showLines();
+    return drawAll();
+  }
+
+  function showLines() {
     const visible = new Set(state.shown.slice(0, state.limit).map((model) => model.row));
     for (const name of ["rows-table", "heat", "accuracy-table"]) {
       const body = $(name).tBodies[0];
@@ -82,7 +87,6 @@
     $("more").textContent = `Show ${Math.min(left, ROWS_AT_ONCE)} more rows (${left} left)`;
     $("count").textContent = `${state.shown.length} of ${rows.length} rows` +
       (left > 0 ? `; the tables show the first ${visible.size}` : "");
-    return drawAll();
   }
 
   // --- drawing --------------------------------------------------------------------------------
@@ -117,14 +121,21 @@
       point.front = point.y < best;
       best = Math.min(best, point.y);
     }
-    if (found.length > MOST_BARS) {
-      for (const point of found.filter((other) => !other.front)) {
+    const many = found.length > MOST_BARS;
+    for (const point of found) {
+      const plain = point.kind === "quantized" && !point.front;
+      point.strength = !plain ? 1 : many ? 0.2 : 0.55;
+      if (plain && many) {
         [point.x_low, point.x_high, point.y_low, point.y_high] = [point.x, point.x, point.y, point.y];
       }
     }
+    found.sort((a, b) => weight(a) - weight(b)); // what matters is drawn last
     label(found);
     return found;
   }
+
+  const weight = (point) => (point.name === data.recommended) * 4 +
+    (point.kind !== "quantized") * 2 + point.front;
 
   // Names the points that matter most, above or below them, where no other name is in the way.
   function label(found) {
@@ -134,10 +145,10 @@
     };
     const [across, along] = [span((p) => p.x_low, (p) => p.x_high), span((p) => p.y_low, (p) => p.y_high)];
     const [width, height] = [$("plot-pareto").clientWidth - 110, 300];
-    const weight = (point) => (point.name === data.recommended) * 4 +
-      (point.kind !== "quantized") * 2 + point.front;
     const taken = [];
-    for (const point of [...found].sort((a, b) => weight(b) - weight(a) || b.x - a.x)) {
+    const wanted = found.filter((point) => found.length <= MOST_LABELS || weight(point) > 0);
+    for (const point of found) [point.label, point.below] = ["", false];
+    for (const point of wanted.sort((a, b) => weight(b) - weight(a) || b.x - a.x)) {
       const text = point.name + (point.name === data.recommended ? " (recommended)" : "");
       const box = (below) => ({ x: across(point.x) * width, below, half: text.length * 3.4,
         y: along(point.y) * height + (below ? 15 : -13) });
@@ -326,10 +337,10 @@
     document.body.append(tip);
     // The browser would go to the line of the table; the row's own section has all of it.
     for (const line of $("rows-table").tBodies[0].rows) line.removeAttribute("id");
-    $("filters").addEventListener("input", () => { state.limit = ROWS_AT_ONCE; showRows(); });
-    $("filters").addEventListener("reset", () => setTimeout(showRows));
+    $("filters").addEventListener("input", () => { state.limit = ROWS_AT_ONCE; chooseRows(); });
+    $("filters").addEventListener("reset", () => setTimeout(chooseRows));
     $("filters").addEventListener("submit", (event) => event.preventDefault());
-    $("more").addEventListener("click", () => { state.limit += ROWS_AT_ONCE; showRows(); });
+    $("more").addEventListener("click", () => { state.limit += ROWS_AT_ONCE; showLines(); });
     $("heat").addEventListener("mousemove", heatTip);
     $("heat").addEventListener("mouseleave", () => { tip.hidden = true; });
     for (const id of ["pick-metric", "pick-shape"]) $(id).addEventListener("change", drawAll);
@@ -340,7 +351,7 @@
         const down = key.startsWith("cell") || ["speedup", "quantization"].includes(key);
         state.down = state.key === key ? !state.down : down;
         state.key = key;
-        showRows();
+        chooseRows();
       });
     }
     if (!rows.length) return;
@@ -356,7 +367,7 @@
     addEventListener("hashchange", () => follow(true));
     const named = rows.find((model) => model.name === data.recommended);
     openRow(named ?? rows.find((model) => model.speedup) ?? rows[0], false);
-    showRows().then(() => follow(true)); // what is drawn above a row moves it
+    chooseRows().then(() => follow(true)); // what is drawn above a row moves it
   }
 
   start();
