@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,8 @@ from quantbench.reports.html.flipped import KeptSamples
 from quantbench.reports.html.page import render_report
 from quantbench.reports.html.runtime import vega_runtime
 from quantbench.reports.published import read_seed_card
-from synthetic import IMAGE_CLASSIFICATION, QUESTION_ANSWERING, config, sweep, with_arm
+from synthetic import IMAGE_CLASSIFICATION, QUESTION_ANSWERING, config, with_arm
+from synthetic import sweep as make_sweep
 
 SEED_SHAPES = {"batch_sizes": [1, 4, 8], "input_lengths": [32, 64, 128]}
 DATA = Path(__file__).parents[1] / "data"
@@ -28,13 +30,19 @@ def write_report(path: Path, made: Made, kept: KeptSamples | None = None) -> Pat
     return path
 
 
+@functools.cache
+def sweep() -> SweepResult:
+    """8 rows in 2 shapes, made once."""
+    return make_sweep()
+
+
 def of(result: SweepResult, task: TaskSpec = QUESTION_ANSWERING) -> Made:
     return result, summarize(result, task)
 
 
 def seed_grid() -> Made:
     """8 rows in 9 shapes."""
-    return of(sweep(config(**SEED_SHAPES)))
+    return of(make_sweep(config(**SEED_SHAPES)))
 
 
 def empty() -> Made:
@@ -59,7 +67,9 @@ def all_failed() -> Made:
 
 
 def single_row() -> Made:
-    return of(sweep(config(benchmarked={"per_channel": [False]}, quantization_approach="dynamic")))
+    return of(
+        make_sweep(config(benchmarked={"per_channel": [False]}, quantization_approach="dynamic"))
+    )
 
 
 def no_timings() -> Made:
@@ -196,7 +206,7 @@ def hostile() -> Made:
         "path": attack, "eval_split": attack, "data_keys": {"question": attack, "context": attack},
         "ref_keys": [attack], "calibration_split": "train",
     }  # fmt: skip
-    result = sweep(config(model_name_or_path=attack, dataset=dataset))
+    result = make_sweep(config(model_name_or_path=attack, dataset=dataset))
     assert result.subject is not None
     assert result.environment is not None
     places = ("model_name_or_path", "model_id", "model_revision", "architecture", "dataset_path")
