@@ -167,7 +167,7 @@ def test_no_control_character_reaches_the_terminal(
         case "report":
             monkeypatch.setattr(registry, "report", lambda _: HostileReport(name))
             said = run_config(tmp_path, CONFIG)
-            assert (said.code, said.err.count("could not be written: ValueError: ")) == (1, 2)
+            assert (said.code, said.err.count("could not be written: ValueError: ")) == (1, 3)
         case "failed row":
             said = run_config(tmp_path, CONFIG, "--out", str(tmp_path / "run"), "--quiet",
                               backend=HostileBackend(name))  # fmt: skip

@@ -34,9 +34,9 @@ def still(browser: Browser, seed_report: Path) -> Iterator[Page]:
     opened.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="class")
 def page(browser: Browser, seed_report: Path) -> Iterator[Page]:
-    """That report, as it opens."""
+    """That report, for the tests of a class, which leave its filters as they were."""
     opened = Page(browser)
     opened.open(seed_report.as_uri())
     yield opened
