@@ -25,7 +25,8 @@ from quantbench.reports.html.prose import prose
 from quantbench.reports.html.raw_times import Thinning, series, thinning
 from quantbench.reports.html.row_tables import heat_class
 from quantbench.reports.html.runtime import vega_runtime
-from synthetic import config, report_inputs, sweep
+from quantbench.reports.published import read_seed_card
+from synthetic import IMAGE_CLASSIFICATION, config, report_inputs, sweep
 
 SEED_SHAPES = {"batch_sizes": [1, 4, 8], "input_lengths": [32, 64, 128]}
 
@@ -85,6 +86,20 @@ class TestOneFile:
         )
         assert not [name for _, found in elements.found for name in found if name.startswith("on")]
         assert not [found for _, found in elements.found if "style" in found]
+
+    @pytest.mark.parametrize("imported", [False, True])
+    def test_has_every_place_that_it_links_to(self, imported: bool, page: str) -> None:
+        if imported:
+            data = Path(__file__).parents[1] / "data"
+            card, tables = (data / f"vit-beans.{kind}" for kind in ("card.txt", "json"))
+            published = read_seed_card(card.read_text(), tables.read_text())
+            result, summary, _ = report_inputs(published, IMAGE_CLASSIFICATION)
+            page = render_report(result, summary, {}, "")
+        elements = Elements(page).found
+        places = {f"#{found['id']}" for _, found in elements if "id" in found}
+        links = {found["href"] for _, found in elements if "href" in found}
+        assert len(links) > 6
+        assert links <= places
 
     def test_names_the_licence_of_what_draws(self, page: str) -> None:
         assert "University of Washington Interactive Data Lab" in page

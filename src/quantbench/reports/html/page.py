@@ -95,7 +95,11 @@ def _header(result: SweepResult, summary: SweepSummary, advice: Recommendation, 
         el("ul", *(el("li", sentence) for sentence in missing)),
         class_="missing",
     )
-    links = [el("li", el("a", text, href=f"#{name}")) for name, text in _CONTENTS]
+    links = [
+        el("li", el("a", text, href=f"#{name}"))
+        for name, text in _CONTENTS
+        if summary.measured or name not in _ONLY_MEASURED
+    ]
     return el(
         "header",
         el("h1", title),
@@ -121,6 +125,8 @@ _CONTENTS = (
     ("method", "Method"),
     ("reproduce", "Reproduce"),
 )
+# An imported card knows nothing of these.
+_ONLY_MEASURED = ("why", "problems", "machine", "method")
 
 
 def _sections(
