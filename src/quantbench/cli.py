@@ -25,11 +25,14 @@ examples:
   quantbench time a.onnx b.onnx       how fast files are beside each other, without a dataset
   quantbench explain RUN --row 3      where its error and its time come from
   quantbench errors RUN --row 3       the samples that it answers worse, worst first
+  quantbench compare OLD NEW          the same rows in two runs: versions, machines, models
+  quantbench gate RUN --max-drop 0.5  for CI: does the recommended row meet conditions?
   quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
   quantbench cache                    what the store has, by stage
 
 exit codes:
-  0 fine   1 failed   2 wrong usage or config   4 finished, some rows failed   130 interrupted
+  0 fine   1 failed, or a gate is not passed   2 wrong usage or config   3 a gate is undecided
+  4 finished, some rows failed   130 interrupted
 """
 
 _INIT_EPILOG = """\
@@ -64,6 +67,43 @@ examples:
   quantbench errors runs/sweep --row 3
   quantbench errors runs/sweep --row 3 --limit 100
   quantbench errors runs/sweep --row 1f0c --json
+"""
+
+_COMPARE_EPILOG = """\
+The first run is what the others are compared with. Rows are the same if all swept parameters are.
+
+Accuracy is paired where both runs evaluated the same samples: the drop from the first run to the
+other has an interval over those samples. Else both values are shown, and why they are not paired.
+
+Times of two runs are never divided. What is compared is how many times faster a row is than one
+model that is the same in both runs, and only on machines of one kind: the original, if PyTorch,
+transformers and the model are the same, or else ONNX Runtime fp32. More: docs/compare.md.
+
+examples:
+  quantbench compare runs/before runs/after
+  quantbench compare runs/before runs/after --row 3 --shapes
+  quantbench compare runs/laptop runs/server runs/cloud --json
+
+exit codes:
+  0 every row is in all runs   1 results cannot be read   2 wrong usage, or runs of other tasks
+  4 a row is missing in a run, was refused, or lacks numbers
+"""
+
+_GATE_EPILOG = """\
+A condition is passed if its whole 95 % interval meets the limit, failed if none of it does, and
+undecided if the limit is inside. Without --row it is the recommended row, chosen under --max-drop;
+if nothing quantized is worth recommending, the gate is not passed. Without --shape a speed is that
+in the worst shape. Speed-ups are over the original; a slowdown is against OLD, both runs measured
+against a model that is the same in both, on machines of one kind. More: docs/gate.md.
+
+examples:
+  quantbench gate runs/sweep --max-drop 0.5 --min-speedup 1.5
+  quantbench gate runs/sweep --row 3 --shape 1x128 --min-speedup 2
+  quantbench gate runs/new --baseline runs/old --max-slowdown 3%
+  quantbench gate runs/sweep --max-drop 0.5 --junit gate.xml --markdown gate.md
+
+exit codes:
+  0 passed   1 failed, or results cannot be read   2 wrong usage   3 undecided
 """
 
 _CACHE_EPILOG = """\
@@ -297,6 +337,42 @@ def _parser() -> argparse.ArgumentParser:
     )
     errors.add_argument("--json", action="store_true", help="print all of them as JSON")
 
+    compare = _add(
+        commands, "compare", _compare, "print the same rows of several runs side by side"
+    )
+    _teach(compare, _COMPARE_EPILOG)
+    compare.add_argument(
+        "run_dirs", type=Path, nargs="+", metavar="RUN", help="folders of runs, the first one first"
+    )
+    compare.add_argument(
+        "--row", metavar="R", help="only this row of the first run: its number, or its trial's id"
+    )
+    compare.add_argument(
+        "--shapes", action="store_true", help="times, speedups and changes for each shape too"
+    )
+    compare.add_argument("--json", action="store_true", help="print all of it as JSON")
+
+    gate = _add(commands, "gate", _gate, "tell by the exit code whether a run meets conditions")
+    _teach(gate, _GATE_EPILOG)
+    gate.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    gate.add_argument(
+        "--max-drop", metavar="D", help="largest drop of the first metric, in points: 0.5"
+    )
+    gate.add_argument("--min-speedup", metavar="S", help="least speed-up over the original: 1.5")
+    gate.add_argument(
+        "--row", metavar="R", help="its number, or its trial's id (default: the recommended row)"
+    )
+    gate.add_argument(
+        "--shape", metavar="BxL", help="batch size x input length (default: the worst of all)"
+    )
+    gate.add_argument("--baseline", type=Path, metavar="OLD", help="an older run's folder")
+    gate.add_argument(
+        "--max-slowdown", metavar="P", help="how much longer than in OLD it may take: 3%% or 0.03"
+    )
+    gate.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there")
+    gate.add_argument("--markdown", type=Path, metavar="FILE", help="write a summary there")
+    gate.add_argument("--json", action="store_true", help="print the same as JSON")
+
     save = _add(commands, "save-model", _save_model, "write a row's model for others to load")
     _teach(save, _SAVE_EPILOG)
     save.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
@@ -448,6 +524,30 @@ def _errors(arguments: argparse.Namespace) -> int:
     from quantbench.commands.errors import print_errors
 
     return print_errors(arguments.run_dir, arguments.row, arguments.limit, as_json=arguments.json)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.compare import print_run_comparison
+
+    return print_run_comparison(
+        arguments.run_dirs, arguments.row, shapes=arguments.shapes, as_json=arguments.json
+    )
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.gate import Options, print_gate_result
+
+    options = Options(
+        max_drop=arguments.max_drop,
+        min_speedup=arguments.min_speedup,
+        row=arguments.row,
+        shape=arguments.shape,
+        baseline=arguments.baseline,
+        max_slowdown=arguments.max_slowdown,
+        junit=arguments.junit,
+        markdown=arguments.markdown,
+    )
+    return print_gate_result(arguments.run_dir, options, as_json=arguments.json)
 
 
 def _save_model(arguments: argparse.Namespace) -> int:

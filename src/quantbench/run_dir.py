@@ -267,6 +267,19 @@ def load_run(path: Path, catalog: Catalog) -> SweepResult:
         UsageError: the folder holds no run, or links where reports would be written.
         QuantbenchError: a file is damaged, or of another format.
     """
+    run = RunDir(path)
+    measured = load_measurements(path, catalog)
+    return measured.model_copy(
+        update={"spent": run.read_spent(), "explained": run.read_explained()}
+    )
+
+
+def load_measurements(path: Path, catalog: Catalog) -> SweepResult:
+    """Read what a run measured, without what it cost and what explains it.
+
+    Explanations have a format version of their own: runs of several versions can be compared
+    whatever that of theirs is. Raises as `load_run` does.
+    """
     check_run(path)
     facts = read_facts(path)
     plan = read_file(path / "plan.json", Plan)
@@ -277,8 +290,6 @@ def load_run(path: Path, catalog: Catalog) -> SweepResult:
         environment=facts.environment,
         subject=facts.subject,
         arms=tuple(arms[arm.id] for arm in plan.arms if arm.id in arms),
-        spent=RunDir(path).read_spent(),
-        explained=RunDir(path).read_explained(),
         model_type=facts.subject.model_type,
     )
 

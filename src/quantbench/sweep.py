@@ -183,6 +183,6 @@ def _do(
         [step for step in todo if step.id in jobs],
         lambda step: jobs[step.id](),
         side_by_side=side_by_side,
-        fits=environment.has_memory_for,
+        fits=functools.partial(environment.has_memory_for, work.memory_budget_bytes),
         stop=work.backend.close,
     )
