@@ -19,6 +19,7 @@ examples:
   quantbench plan sweep.yaml          what would be done, without doing it
   quantbench run sweep.yaml           do it; the card is runs/sweep/README.md
   quantbench card runs/sweep          write the card again from the stored results
+  quantbench report runs/sweep        write report.html again: plots, filters, every number
   quantbench trace RUN --row 3        what made the numbers of a row
   quantbench inspect model.onnx       the modules of a file, and what is quantized in them
   quantbench time a.onnx b.onnx       how fast files are beside each other, without a dataset
@@ -275,6 +276,9 @@ def _parser() -> argparse.ArgumentParser:
     card = _add(commands, "card", _card, "write card, table and pictures again from stored results")
     card.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
 
+    html = _add(commands, "report", _report, "write report.html again from stored results")
+    html.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+
     trace = _add(commands, "trace", _trace, "print what made a number, back to model and data")
     _teach(trace, _TRACE_EPILOG)
     trace.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
@@ -518,6 +522,12 @@ def _card(arguments: argparse.Namespace) -> int:
     from quantbench.commands.run import write_card
 
     return write_card(arguments.run_dir)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.run import write_html
+
+    return write_html(arguments.run_dir)
 
 
 def _trace(arguments: argparse.Namespace) -> int:

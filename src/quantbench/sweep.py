@@ -113,8 +113,8 @@ def run_sweep(
         backend.close()
 
 
-def write_reports(out: Path) -> Reported:
-    """Write every report that is installed from the stored results of a run alone.
+def write_reports(out: Path, names: Sequence[str] | None = None) -> Reported:
+    """Write reports from the stored results of a run alone: those of `names`, or all installed.
 
     One that fails does not keep the others from being written: what went wrong is in the run's
     log, and a line in `problems`.
@@ -123,7 +123,7 @@ def write_reports(out: Path) -> Reported:
     spec = registry.task(result.config.task).spec
     summary = summarize(result, spec)
     problems: list[str] = []
-    for name in registry.names("quantbench.reports"):
+    for name in registry.names("quantbench.reports") if names is None else names:
         try:
             registry.report(name).write(result, summary, spec, out)
         except Exception as error:  # Reports of other packages may raise anything.

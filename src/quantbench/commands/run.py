@@ -1,4 +1,4 @@
-"""`quantbench run`, `demo` and `card`: do a sweep, write its reports."""
+"""`quantbench run`, `demo`, `card` and `report`: do a sweep, write its reports."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import importlib.resources
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quantbench.commands.config_files import read_config_file
 from quantbench.core.errors import EXIT_FAILED, EXIT_OK, EXIT_SOME_ROWS_FAILED, QuantbenchError
 from quantbench.core.printable import printable
+from quantbench.reports.paths import CARD, REPORT
+
+if TYPE_CHECKING:
+    from quantbench.sweep import Reported
 
 DEMOS = ("questions", "digits")
 
@@ -76,14 +81,27 @@ def run_demo(out: Path, quiet: bool) -> int:
 
 def write_card(path: Path) -> int:
     """`quantbench card`: every report of a run, from its stored results alone."""
+    reported = _written_again(path, None)
+    print(path / CARD)
+    return EXIT_FAILED if print_problems(reported.problems) else EXIT_OK
+
+
+def write_html(path: Path) -> int:
+    """`quantbench report`: the HTML report of a run, from its stored results alone."""
+    if print_problems(_written_again(path, ("html",)).problems):
+        return EXIT_FAILED
+    print(path / REPORT)
+    return EXIT_OK
+
+
+def _written_again(path: Path, names: Sequence[str] | None) -> Reported:
+    """Write those reports of a run; all of them for None."""
     from quantbench.run_dir import check_run, locked
     from quantbench.sweep import write_reports
 
     check_run(path)
     with locked(path):
-        reported = write_reports(path)
-    print(path / "README.md")
-    return EXIT_FAILED if print_problems(reported.problems) else EXIT_OK
+        return write_reports(path, names)
 
 
 def print_problems(problems: tuple[str, ...]) -> bool:
