@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from quantbench import registry
 from quantbench.analysis.recommend import recommend
+from quantbench.cards.read import read_card
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Timing
@@ -25,7 +27,6 @@ from quantbench.reports.html.prose import prose
 from quantbench.reports.html.raw_times import Thinning, series, thinning
 from quantbench.reports.html.row_tables import heat_class
 from quantbench.reports.html.runtime import vega_runtime
-from quantbench.reports.published import read_seed_card
 from synthetic import IMAGE_CLASSIFICATION, config, report_inputs, sweep
 
 SEED_SHAPES = {"batch_sizes": [1, 4, 8], "input_lengths": [32, 64, 128]}
@@ -90,10 +91,9 @@ class TestOneFile:
     @pytest.mark.parametrize("imported", [False, True])
     def test_has_every_place_that_it_links_to(self, imported: bool, page: str) -> None:
         if imported:
-            data = Path(__file__).parents[1] / "data"
-            card, tables = (data / f"vit-beans.{kind}" for kind in ("card.txt", "json"))
-            published = read_seed_card(card.read_text(), tables.read_text())
-            result, summary, _ = report_inputs(published, IMAGE_CLASSIFICATION)
+            card = Path(__file__).parents[1] / "data" / "vit-beans.card.txt"
+            published = read_card(card.read_text(), card.name, registry.catalog())
+            result, summary, _ = report_inputs(published.result, IMAGE_CLASSIFICATION)
             page = render_report(result, summary, {}, "")
         elements = Elements(page).found
         places = {f"#{found['id']}" for _, found in elements if "id" in found}

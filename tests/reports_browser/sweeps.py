@@ -7,7 +7,9 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from quantbench import registry
 from quantbench.analysis.compare import summarize
+from quantbench.cards.read import read_card
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import ArmResult, Failed, SweepResult
 from quantbench.core.specs import TaskSpec
@@ -15,7 +17,6 @@ from quantbench.core.summary import ArmSummary, CellSummary, Ratio, RowSummary, 
 from quantbench.reports.html.flipped import KeptSamples
 from quantbench.reports.html.page import render_report
 from quantbench.reports.html.runtime import vega_runtime
-from quantbench.reports.published import read_seed_card
 from synthetic import IMAGE_CLASSIFICATION, QUESTION_ANSWERING, config, with_arm
 from synthetic import sweep as make_sweep
 
@@ -85,16 +86,16 @@ def no_accuracy() -> Made:
 
 
 def published() -> Made:
-    texts = (
-        (DATA / "distilbert-squad.card.txt").read_text(),
-        (DATA / "distilbert-squad.json").read_text(),
-    )
-    return of(read_seed_card(*texts))
+    return of(_imported("distilbert-squad"))
 
 
 def published_images() -> Made:
-    texts = (DATA / "vit-beans.card.txt").read_text(), (DATA / "vit-beans.json").read_text()
-    return of(read_seed_card(*texts), IMAGE_CLASSIFICATION)
+    return of(_imported("vit-beans"), IMAGE_CLASSIFICATION)
+
+
+def _imported(name: str) -> SweepResult:
+    text = (DATA / f"{name}.card.txt").read_text()
+    return read_card(text, name, registry.catalog()).result
 
 
 BAD: dict[str, tuple[Callable[[], Made], str]] = {
