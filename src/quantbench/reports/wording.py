@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from quantbench.core.config import ONNX_SUFFIX
 from quantbench.core.summary import ArmSummary, CellSummary, MetricSummary, Ratio, RowSummary
 from quantbench.reports.markdown import code, literal
@@ -49,11 +51,16 @@ def speedup(cell: CellSummary | None) -> str:
     if cell is None or cell.speedup is None:
         return NOTHING
     written = ratio(cell.speedup)
-    if not cell.unresolved:
-        return written
-    if cell.half_width is None:
-        return f"{written} (unresolved: too few process sets)"
-    return f"{written} (unresolved: ±{cell.half_width:.0%})"
+    return f"{written} {unresolved([cell])}" if cell.unresolved else written
+
+
+def unresolved(cells: Iterable[CellSummary]) -> str:
+    """How wide the widest interval is, of cells of which some are unresolved."""
+    widths = [cell.half_width for cell in cells if cell.unresolved]
+    known = [width for width in widths if width is not None]
+    if len(known) < len(widths):
+        return "(unresolved: too few process sets)"
+    return f"(unresolved: ±{max(known):.1%})"
 
 
 def overall_speedup(arm: ArmSummary | None) -> str:
@@ -62,7 +69,7 @@ def overall_speedup(arm: ArmSummary | None) -> str:
         return NOTHING
     written = ratio(arm.speedup)
     if arm.unresolved:
-        written += " (unresolved)"
+        written += f" {unresolved(arm.cells)}"
     if arm.num_compared < len(arm.cells):
         written += f" (in {arm.num_compared} of {plural(len(arm.cells), 'shape')})"
     return written
