@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from quantbench.core.config import ONNX_SUFFIX
 from quantbench.core.summary import ArmSummary, CellSummary, MetricSummary, Ratio, RowSummary
 from quantbench.reports.markdown import code, literal
@@ -51,25 +49,26 @@ def speedup(cell: CellSummary | None) -> str:
     if cell is None or cell.speedup is None:
         return NOTHING
     written = ratio(cell.speedup)
-    return f"{written} {unresolved([cell])}" if cell.unresolved else written
-
-
-def unresolved(cells: Iterable[CellSummary]) -> str:
-    """How wide the widest interval is, of cells of which some are unresolved."""
-    widths = [cell.half_width for cell in cells if cell.unresolved]
-    known = [width for width in widths if width is not None]
-    if len(known) < len(widths):
-        return "(unresolved: too few process sets)"
-    return f"(unresolved: ±{max(known):.1%})"
+    if not cell.unresolved:
+        return written
+    if cell.half_width is None:
+        return f"{written} (unresolved: too few process sets)"
+    return f"{written} (unresolved: ±{cell.half_width:.1%})"
 
 
 def overall_speedup(arm: ArmSummary | None) -> str:
-    """The mean speed-up, marked where it is unresolved, or over fewer cells than were planned."""
+    """The mean speed-up, marked where it is over fewer cells than were planned, or unresolved.
+
+    Then with the widest cell's half-width, if those of all unresolved cells are known.
+    """
     if arm is None or arm.speedup is None:
         return NOTHING
     written = ratio(arm.speedup)
     if arm.unresolved:
-        written += f" {unresolved(arm.cells)}"
+        widths = [cell.half_width for cell in arm.cells if cell.unresolved]
+        known = [width for width in widths if width is not None]
+        widest = f": ±{max(known):.1%}" if len(known) == len(widths) else ""
+        written += f" (unresolved{widest})"
     if arm.num_compared < len(arm.cells):
         written += f" (in {arm.num_compared} of {plural(len(arm.cells), 'shape')})"
     return written
