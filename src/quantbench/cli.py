@@ -8,9 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from quantbench import __version__
+from quantbench.core.timing_defaults import (
+    DURATION_S,
+    OPTIMIZATION_LEVEL,
+    OPTIMIZATION_LEVELS,
+    PRECISION,
+)
 
-# Nothing else is imported here: `quantbench --help` answers at once. Each command imports what it
-# needs.
+# Nothing that takes time is imported here: `quantbench --help` answers at once. Each command
+# imports what it needs.
 
 _EPILOG = """\
 examples:
@@ -314,17 +320,26 @@ def _parser() -> argparse.ArgumentParser:
         help="the whole shape of one input; may be given several times",
     )
     timed.add_argument(
-        "--duration", type=float, default=15.0, metavar="S", help="seconds for each file, at most"
+        "--duration",
+        type=float,
+        metavar="S",
+        help=f"seconds for each file, at most (default: {DURATION_S:g})",
     )
     timed.add_argument(
         "--precision",
         type=float,
-        default=0.03,
         metavar="P",
-        help="half-width of the ratios at which timing may stop (default: 0.03)",
+        help=f"half-width of the ratios at which timing may stop (default: {PRECISION:g})",
     )
     timed.add_argument(
         "--threads", type=int, metavar="N", help="default: the physical cores that are allowed"
+    )
+    timed.add_argument(
+        "--optimization-level",
+        type=int,
+        choices=OPTIMIZATION_LEVELS,
+        default=OPTIMIZATION_LEVEL,
+        help=f"of ONNX Runtime's graph optimization (default: {OPTIMIZATION_LEVEL})",
     )
     timed.add_argument("--json", action="store_true", help="print the same as JSON")
 
@@ -546,6 +561,7 @@ def _time(arguments: argparse.Namespace) -> int:
         duration_s=arguments.duration,
         precision=arguments.precision,
         num_threads=arguments.threads,
+        optimization_level=arguments.optimization_level,
         pytorch=arguments.pytorch,
     )
     return time_files(arguments.models, options, as_json=arguments.json)
