@@ -34,6 +34,7 @@ examples:
   quantbench compare OLD NEW          the same rows in two runs: versions, machines, models
   quantbench gate RUN --max-drop 0.5  for CI: does the recommended row meet conditions?
   quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
+  quantbench push RUN --row 3 --repo me/NAME   publish model, card and results on the hub
   quantbench import CARD.md           a published card as a run, for card and others to read
   quantbench lint CARD.md             what a published card's numbers cannot support
   quantbench cache                    what the store has, by stage
@@ -204,6 +205,18 @@ and quantbench.json with the digests that were measured.
 examples:
   quantbench save-model runs/sweep --row 3 --to distilbert-int8
   quantbench save-model runs/sweep --row 1f0c --to distilbert-int8 --force --json
+"""
+
+_PUSH_EPILOG = """\
+Published are the folder that save-model writes (model files, config, tokenizer or processor, card
+with pictures), table.parquet, report.html if it is there, and results/*.json: in one commit, or as
+a pull request. The token is that of `hf auth login`, or HF_TOKEN. Before anything is sent, the
+card's front matter is checked. More: docs/push.md.
+
+examples:
+  quantbench push runs/sweep --row 3 --repo me/distilbert-int8 --dry-run
+  quantbench push runs/sweep --row 3 --repo me/distilbert-int8 --private
+  quantbench push runs/sweep --row 1f0c --repo them/distilbert --pr --json
 """
 
 
@@ -424,6 +437,24 @@ def _parser() -> argparse.ArgumentParser:
     save.add_argument("--force", action="store_true", help="replace what save-model wrote there")
     save.add_argument("--json", action="store_true", help="print what was written as JSON")
 
+    push = _add(commands, "push", _push, "publish a row's model, card and results on the hub")
+    _teach(push, _PUSH_EPILOG)
+    push.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    push.add_argument(
+        "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
+    )
+    push.add_argument(
+        "--repo", required=True, metavar="NAME", help="owner/name; made if it is not there"
+    )
+    push.add_argument("--private", action="store_true", help="make the repository private")
+    push.add_argument(
+        "--pr", action="store_true", help="open a pull request, to a repository that is there"
+    )
+    push.add_argument(
+        "--dry-run", action="store_true", help="only say what would be sent: contact nothing"
+    )
+    push.add_argument("--json", action="store_true", help="print what was sent as JSON")
+
     imported = _add(commands, "import", _import, "read a published card back into a run")
     _teach(imported, _IMPORT_EPILOG)
     imported.add_argument("card", type=Path, metavar="CARD.md", help="a published card's text")
@@ -621,6 +652,19 @@ def _save_model(arguments: argparse.Namespace) -> int:
         force=arguments.force,
         as_json=arguments.json,
     )
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.push import Options, push_row
+
+    options = Options(
+        row=arguments.row,
+        repo=arguments.repo,
+        private=arguments.private,
+        pull_request=arguments.pr,
+        dry_run=arguments.dry_run,
+    )
+    return push_row(arguments.run_dir, options, as_json=arguments.json)
 
 
 def _import(arguments: argparse.Namespace) -> int:
