@@ -20,7 +20,8 @@ from quantbench.ordinary import read_ordinary
 SPENT = "spent.jsonl"
 LOG = "log.txt"
 FOLDERS = ("arms", "results", "explained", "errors", "plots")
-_FILES = ("config.yaml", "pinned.yaml", "plan.json", "run.json", SPENT, LOG)
+SUMMARY = "summary.jsonl"
+_FILES = ("config.yaml", "pinned.yaml", "plan.json", "run.json", SPENT, LOG, SUMMARY)
 
 Read = TypeVar("Read", bound=BaseModel)
 

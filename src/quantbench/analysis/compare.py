@@ -24,6 +24,7 @@ from quantbench.core.specs import TaskSpec
 from quantbench.core.summary import (
     ArmSummary,
     CellSummary,
+    Latency,
     Load,
     Noise,
     Ratio,
@@ -86,7 +87,7 @@ def _warnings(facts: Facts, arm_id: str | None) -> tuple[str, ...]:
     """What of a row's numbers may be particular to the machine."""
     if arm_id is None or facts.environment is None:
         return ()
-    found = saturation(facts.plan.arm(arm_id), facts.environment.cpu.flags)
+    found = saturation(facts.planned(arm_id), facts.environment.cpu.flags)
     return () if found is None else (found,)
 
 
@@ -101,7 +102,7 @@ def _warnings_for_all(facts: Facts, loads: Sequence[Load]) -> tuple[str, ...]:
 def _two_states(facts: Facts) -> str | None:
     """The cells in which the blocks of an arm were in two states."""
     found = {
-        cell.name: sum(timing.latency(item).is_bimodal for item in facts.timings_of_all(cell))
+        cell.name: sum(latency.is_bimodal for latency in _latencies(facts, cell))
         for cell in facts.plan.cells
     }
     named = [f"{name}: {count} of the models" for name, count in found.items() if count]
@@ -111,6 +112,11 @@ def _two_states(facts: Facts) -> str | None:
         f"times have two states, a fast and a slow one ({'; '.join(named)}): the milliseconds may "
         "be those of neither; compare by the ratios and their intervals"
     )
+
+
+def _latencies(facts: Facts, cell: Cell) -> list[Latency]:
+    found = (facts.latency(item) for item in facts.timings_of_all(cell))
+    return [latency for latency in found if latency is not None]
 
 
 def _loads(facts: Facts) -> tuple[Load, ...]:
@@ -177,7 +183,7 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
     artifact = own.artifact if own and isinstance(own.artifact, Artifact) else None
     if artifact is None and measured and isinstance(measured.artifact, Artifact):
         artifact = measured.artifact
-    level = facts.plan.arm(arm_id).optimization_level
+    level = facts.planned(arm_id).optimization_level
     same = facts.resolve(arm_id) == ORIGINAL_ID
     return ArmSummary(
         id=facts.resolve(arm_id),
@@ -231,9 +237,9 @@ def _cell(facts: Facts, arm_id: str, reference_id: str | None, cell: Cell) -> Ce
     precision = facts.config.time_benchmark_args.precision
     return CellSummary(
         cell=cell,
-        original=timing.latency(original) if isinstance(original, Timing) else None,
-        reference=timing.latency(reference) if isinstance(reference, Timing) else None,
-        optimized=timing.latency(found) if isinstance(found, Timing) else None,
+        original=facts.latency(original),
+        reference=facts.latency(reference),
+        optimized=facts.latency(found),
         speedup=speedup,
         quantization_speedup=over_reference,
         runtime_speedup=(

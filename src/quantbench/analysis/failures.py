@@ -18,7 +18,8 @@ def failures(facts: Facts, arm_id: str) -> tuple[Failure, ...]:
     """The failures of an arm itself; what was not run counts as one."""
     found = facts.own(facts.resolve(arm_id))
     if found is None:
-        return (Failure(stage="run", error=f"{arm_id} has not been run", hint=_RUN_AGAIN),)
+        error = f"{arm_id} has not been run"
+        return (Failure(stage="run", error=error, hint=_RUN_AGAIN, not_run=True),)
     failed = [
         Failure(stage=item.stage, error=item.error, hint=item.hint)
         for item in (found.artifact, found.evaluation)
@@ -81,4 +82,4 @@ def _failures_of(facts: Facts, arm_id: str, cell: Cell | None) -> list[Failure]:
 
 
 def _not_run(stage: str, cell: Cell | None) -> Failure:
-    return Failure(stage=stage, error=_NOT_RUN, hint=_RUN_AGAIN, cell=cell)
+    return Failure(stage=stage, error=_NOT_RUN, hint=_RUN_AGAIN, cell=cell, not_run=True)

@@ -80,8 +80,12 @@ def write_card(path: Path) -> int:
     from quantbench.sweep import write_reports
 
     check_run(path)
-    with locked(path):
-        reported = write_reports(path)
+    try:
+        with locked(path):
+            reported = write_reports(path)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        raise QuantbenchError(f"cannot write{where}: {error.strerror or error}") from error
     print(path / "README.md")
     return EXIT_FAILED if _print_problems(reported.problems) else EXIT_OK
 

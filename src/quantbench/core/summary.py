@@ -128,7 +128,7 @@ class Failure(Frozen):
     """A unit of work that failed, or was not done; `cell` where it was one cell's timing.
 
     `of` names whose it is, where an arm lacks numbers because of another one: what it is compared
-    with.
+    with. `not_run` says that it was not done (yet), rather than failed.
     """
 
     stage: str
@@ -136,6 +136,7 @@ class Failure(Frozen):
     hint: str | None
     cell: Cell | None = None
     of: str | None = None
+    not_run: bool = False
 
 
 class ArmSummary(Frozen):
