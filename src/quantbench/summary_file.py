@@ -1,8 +1,8 @@
 """The summary of a run, kept beside the facts that it was derived from.
 
 Deriving it reads every raw time and every answer, which takes minutes for thousands of rows. So
-`summary.jsonl` has it, with a key of all that it follows from: the files of the run by size and time
-of change, the code, and the metrics. With another key, or damaged, it counts as not there.
+`summary.jsonl` has it, with a key of all that it follows from: the files of the run by size and
+time of change, the code, and the metrics. With another key, or damaged, it counts as not there.
 """
 
 from __future__ import annotations

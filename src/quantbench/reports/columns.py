@@ -97,11 +97,15 @@ _STATUS = (
 )
 
 
+def _typed(
+    *columns: tuple[str, Type, str, str, str],
+) -> tuple[tuple[str, Type, str, str, str], ...]:
+    return columns
+
+
 def _parameters(names: Sequence[str]) -> tuple[Column, ...]:
     return tuple(
-        Column(
-            f"parameter.{name}", "json", "", "value of that swept parameter", "the value is null"
-        )
+        Column(f"parameter.{name}", "json", "", "value of that parameter", "the value is null")
         for name in names
     )
 
@@ -111,7 +115,7 @@ def _metrics(names: Sequence[str]) -> tuple[Column, ...]:
     return tuple(
         Column(f"{name}.{part}", kind, unit, meaning, empty)
         for name in names
-        for part, kind, unit, meaning, empty in (
+        for part, kind, unit, meaning, empty in _typed(
             ("original", "number", "the metric's", "value of the original", missing),
             ("optimized", "number", "the metric's", "value of the row", missing),
             ("drop_points", "number", "points", "original minus row; positive is worse", missing),
@@ -204,7 +208,7 @@ def _latency(name: str, whose: str) -> tuple[Column, ...]:
     few = f"{_NOT_TIMED}; or too few forwards for it"
     return tuple(
         Column(f"{name}.{field}", kind, unit, meaning, empty)
-        for field, kind, unit, meaning, empty in (
+        for field, kind, unit, meaning, empty in _typed(
             ("mean_ms", "number", "ms", f"mean time of a forward of {whose}", _NOT_TIMED),
             ("p50_ms", "number", "ms", "median", _NOT_TIMED),
             ("p90_ms", "number", "ms", "90th percentile", few),
@@ -275,9 +279,7 @@ _FORWARD = (
     Column("time_ns", "integer", "ns", "raw time of the forward"),
 )
 _STEPS = (
-    Column(
-        "stage", "text", "", "prepare, export, optimize, calibrate, quantize, evaluate, time, …"
-    ),
+    Column("stage", "text", "", "prepare, export, calibrate, quantize, evaluate, time, …"),
     Column("name", "text", "", "what tells it from others of the stage"),
     Column("seconds", "number", "s", "wall time"),
     Column("expected_seconds", "number", "s", "estimated before", "it was not"),

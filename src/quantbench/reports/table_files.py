@@ -54,12 +54,12 @@ def write_table(spec: TableSpec, lines: Iterable[Line], form: Format, path: Path
 
 
 def text_lines(spec: TableSpec, lines: Iterable[Line], form: Format) -> Iterator[str]:
-    """The table as CSV or JSON, in pieces.
+    r"""The table as CSV or JSON, in pieces.
 
     JSON is a list with an object for each line of the table. CSV is that of RFC 4180 in UTF-8, with
     a head: text stands in quotation marks, what is not known is nothing at all, and text that a
     spreadsheet would take for a formula begins with an apostrophe. Control characters are written
-    out (`\\x1b`).
+    out (`\x1b`).
     """
     if form == "csv":
         yield ",".join(_csv(column.name) for column in spec.columns) + "\r\n"
