@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from cost_inputs import PADDED_LENGTH
+from padding import padded
 from quantbench import registry
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_file import with_values
@@ -125,7 +126,7 @@ def _evaluate_naively(
     predictions: list[Prediction] = []
     for sample in samples:
         encoded = task.encode(sample)
-        parts = [_padded(part.inputs) if pad else part.inputs for part in encoded]
+        parts = [padded(part.inputs, PADDED_LENGTH) if pad else part.inputs for part in encoded]
         outputs = [session.bind(part)() for part in parts]
         predictions.append(task.decode(sample, encoded, outputs))
     task.score(predictions, [task.reference(sample) for sample in samples])
@@ -146,12 +147,6 @@ def _time_naively(
             started = time.perf_counter()
             forward()
             latencies_s += time.perf_counter() - started
-
-
-def _padded(inputs: Inputs) -> Inputs:
-    """Inputs with zeros on the right: padding tokens, and a mask that says so."""
-    missing = PADDED_LENGTH - inputs["input_ids"].shape[1]
-    return {name: np.pad(array, ((0, 0), (0, missing))) for name, array in inputs.items()}
 
 
 def _row_config(config: SweepConfig, row: Row) -> SweepConfig:

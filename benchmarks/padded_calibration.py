@@ -20,11 +20,9 @@ import importlib.resources
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from padding import Padded, padded
 from quantbench import registry
 from quantbench.analysis.accuracy import compare_metrics
 from quantbench.core.calibration import Calibration
@@ -33,7 +31,7 @@ from quantbench.core.preparation import Preparation
 from quantbench.core.quantization import Static
 from quantbench.core.results import Evaluation
 from quantbench.core.specs import MetricSpec
-from quantbench.protocols import Forward, Inputs, Session, SessionOptions
+from quantbench.protocols import Inputs, SessionOptions
 from quantbench.reports import markdown
 from quantbench.stages.calibrate import collect_ranges
 from quantbench.stages.evaluate import evaluate
@@ -47,32 +45,6 @@ OPSET = 17
 NUM_CALIBRATION_SAMPLES = 100
 OPERATORS = ("Add", "MatMul")
 EXCLUSIONS = ("layernorm", "gelu", "residual", "gather")
-
-
-@dataclass(frozen=True)
-class Padded:
-    """A session that pads what it is given to a length, as a batch of mixed lengths would be."""
-
-    session: Session
-    length: int
-
-    def bind(self, inputs: Inputs) -> Forward:
-        """Fix the inputs, padded."""
-        return self.session.bind(padded(inputs, self.length))
-
-    def verified_num_threads(self) -> int:
-        """That of the session."""
-        return self.session.verified_num_threads()
-
-    def close(self) -> None:
-        """Close the session."""
-        self.session.close()
-
-
-def padded(inputs: Inputs, length: int) -> Inputs:
-    """The same inputs [1, n] with zeros up to a length: the mask says that they are not there."""
-    (missing,) = {max(0, length - array.shape[1]) for array in inputs.values()}
-    return {name: np.pad(array, ((0, 0), (0, missing))) for name, array in inputs.items()}
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import yaml
@@ -34,7 +34,6 @@ import yaml
 from quantbench import registry
 from quantbench.analysis.explain import why
 from quantbench.analysis.to_explain import explain_unit
-from quantbench.core.config_file import read_config
 from quantbench.core.explanation import OperatorTime
 from quantbench.core.results import Environment
 from quantbench.core.summary import Ratio, RowSummary, SweepSummary
@@ -45,12 +44,11 @@ from quantbench.reports.explain import print_why
 from quantbench.run_dir import load_run, locked, pinned, prepared_before
 from quantbench.stages.profile import profile_models
 from quantbench.store import artifact_folder, default_store
-from quantbench.sweep import run_sweep
 from quantbench.worker.opened import open_config
+from swept import EXCLUSIONS, Swept, run, words
 
 RESULT = Path(__file__).parent / "results" / "static_accuracy.md"
 MODELS = ("questions", "digits")
-EXCLUSIONS = ["layernorm", "gelu", "residual", "gather", "softmax"]
 EXPLAINED_SAMPLES = 64
 MOST_OPERATORS = 14
 LEVEL = "framework_args.optimization_level"
@@ -105,15 +103,6 @@ SWEEPS: dict[str, dict[str, Any]] = {
 }
 
 
-class Swept(NamedTuple):
-    """A finished sweep, and where it is."""
-
-    name: str
-    folder: Path
-    summary: SweepSummary
-    environment: Environment | None
-
-
 def main() -> None:
     """Run all sweeps, explain two rows of each model, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -162,15 +151,8 @@ def sweep(model: str, name: str, runs: Path, *, quick: bool) -> Swept:
     demo = importlib.resources.files("quantbench.demo") / f"demo-{model}.yaml"
     config: dict[str, Any] = yaml.safe_load(demo.read_text()) | COMMON | SWEEPS[name]
     config |= {"input_lengths": [128]} if model == "questions" else {}
-    fixed = {name: value for name, value in config.items() if name not in config["benchmarked"]}
-    text = yaml.safe_dump(fixed | (QUICK if quick else {}), sort_keys=False)
-    checked = read_config(text, f"{model}-{name}", registry.catalog())
-    folder = runs / f"{model}-{name}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with Watcher(folder.name, sys.stderr, quiet=False) as watcher:
-        reported = run_sweep(checked, text, folder, default_store(), watcher, fresh=False)
-    facts = load_run(folder, registry.catalog())
-    return Swept(name, folder, reported.summary, facts.environment)
+    config |= QUICK if quick else {}
+    return run(name, config, runs / f"{model}-{name}")
 
 
 def explained(found: Swept, row: RowSummary) -> str:
@@ -216,9 +198,7 @@ def profiled(found: Swept, row: RowSummary) -> str:
     ]
     blank = ["", "", ""]
     lines += [["all operators", *blank, *sums], ["a forward, not profiled", *blank, *wholes]]
-    return f"Static: {_words(row)}. At {cell.name}, level {level}.\n\n" + markdown.table(
-        head, lines
-    )
+    return f"Static: {words(row)}. At {cell.name}, level {level}.\n\n" + markdown.table(head, lines)
 
 
 def static_rows(summary: SweepSummary) -> list[RowSummary]:
@@ -250,7 +230,7 @@ def _table(swept: Sequence[Swept]) -> str:
         static = [row for row in static_rows(item.summary) if row.status == "measured"]
         for row in (*dynamic.values(), *static):
             beside = dynamic[row.parameters.get(LEVEL)]
-            rows.append([item.name, str(row.number), _words(row), *_numbers(row, beside)])
+            rows.append([item.name, str(row.number), words(row), *_numbers(row, beside)])
     names = swept[0].summary.metric_names
     drops = [text for name in names for text in (name, "drop [95 %]")]
     head = ["sweep", "row", "what", *drops, "÷ ORT fp32 [95 %]", "÷ dynamic"]
@@ -273,19 +253,6 @@ def _ratio(found: Ratio | None) -> str:
     if found is None:
         return "–"
     return f"{found.value:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if found.low else "")
-
-
-def _words(row: RowSummary) -> str:
-    """The row's parameters, the long list of exclusions by one word."""
-    texts: list[str] = []
-    for name, value in row.parameters.items():
-        if name == "node_exclusion":
-            texts.append("excluded: all five" if value else "excluded: none")
-        elif isinstance(value, list):
-            texts.append(" + ".join(map(str, value)))
-        else:
-            texts.append(f"{name.split('.')[-1]} {value}" if "." in name else str(value))
-    return ", ".join(texts)
 
 
 def _points(row: RowSummary) -> float:

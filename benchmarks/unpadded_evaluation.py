@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from padding import padded
 from quantbench import registry
 from quantbench.core.config import DatasetConfig
 from quantbench.data.models import resolve_model
 from quantbench.data.rows import load_split
 from quantbench.environment import read_cpu
-from quantbench.protocols import Encoded, Inputs, Outputs, Session, SessionOptions
+from quantbench.protocols import Encoded, Outputs, Session, SessionOptions
 from quantbench.stages.export import export_onnx
 
 PADDED_LENGTH = 384
@@ -78,17 +79,11 @@ def _forward(
     session: Session, parts: Sequence[Encoded], *, pad: bool
 ) -> tuple[float, list[Outputs]]:
     """Seconds of all windows of a sample, and their outputs."""
-    inputs = [_padded(part.inputs) if pad else part.inputs for part in parts]
+    inputs = [padded(part.inputs, PADDED_LENGTH) if pad else part.inputs for part in parts]
     forwards = [session.bind(item) for item in inputs]
     started = time.perf_counter()
     outputs = [forward() for forward in forwards]
     return time.perf_counter() - started, outputs
-
-
-def _padded(inputs: Inputs) -> Inputs:
-    """Inputs with zeros on the right: padding tokens, and a mask that says so."""
-    missing = PADDED_LENGTH - inputs["input_ids"].shape[1]
-    return {name: np.pad(array, ((0, 0), (0, missing))) for name, array in inputs.items()}
 
 
 def _base_model(directory: Path, tokenizer: Path) -> Path:

@@ -40,7 +40,8 @@ from transformers import (
 )
 
 from demo_assets import digits, reading
-from demo_assets.questions import Length, all_templates, generate_rows, seeded_draw
+from demo_assets.questions import LENGTHS, Length, all_templates, generate_rows, seeded_draw
+from demo_assets.rows import read_rows, write_rows
 
 ASSETS = Path(__file__).resolve().parent.parent / "src" / "quantbench" / "demo" / "assets"
 QUESTIONS, DIGITS = ASSETS / "questions", ASSETS / "digits"
@@ -48,7 +49,6 @@ QUESTIONS, DIGITS = ASSETS / "questions", ASSETS / "digits"
 SEED = 2024
 NUM_THREADS = 2  # part of the result: sums are split by thread
 TRAIN_ROWS, VALIDATION_ROWS = 1_500, 1_200
-LENGTHS: dict[Length, float] = {"usual": 0.94, "long": 0.06}
 VOCABULARY_LENGTHS: dict[Length, float] = {"short": 0.1, "usual": 0.75, "long": 0.15}
 
 EXACT_MATCH_FLOOR = 80.0
@@ -91,21 +91,6 @@ sha256 of the weights:
 """
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]], split: str) -> None:
-    """Write rows with the SQuAD columns only."""
-    columns = ("title", "context", "question", "answers")
-    lines = [
-        json.dumps({"id": f"{split}-{i:05d}"} | {name: row[name] for name in columns})
-        for i, row in enumerate(rows)
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def require(condition: bool, message: str) -> None:
     """Stop unless something holds that the assets promise."""
     if not condition:
@@ -136,7 +121,7 @@ def make_questions() -> None:
     tokenizer = reading.train_tokenizer(
         t for row in texts for t in (row["question"], row["context"])
     )
-    model = reading.train(tokenizer, stream)
+    model = reading.train(reading.new_model(tokenizer), tokenizer, stream, reading.FROM_SCRATCH)
     for draw in (sample, vocabulary, stream):
         names = draw.names_used & validation.names_used
         require(not names, f"names in both splits: {sorted(names)}")

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from quantbench import environment
+from quantbench.backends.local import LocalArgs
+from quantbench.core.plan import Arm
 from quantbench.core.specs import BackendSpec
 from quantbench.core.units import (
     UNIT,
@@ -31,10 +33,11 @@ class FakeBackend:
     """`fails` names what goes wrong: a stage, or a stage and the start of what it is done to.
 
     `file` stands for the content of the files: another one gives other digests. `killed` is how
-    often the worker of a unit, by stage and name, is killed before it answers.
+    often the worker of a unit, by stage and name, is killed before it answers. `timed` has the arms
+    of each timing session.
     """
 
-    spec = BackendSpec("local")
+    spec = BackendSpec("local", LocalArgs)
 
     def __init__(
         self, *fails: str, refused: str | None = None, same_graph: bool = False, file: str = "0"
@@ -45,6 +48,7 @@ class FakeBackend:
         self.file = file
         self.killed: dict[str, int] = {}
         self.asked: list[tuple[str, str]] = []
+        self.timed: list[list[Arm]] = []
         self.closed = False
 
     @property
@@ -103,7 +107,9 @@ class FakeBackend:
             case EvaluateUnit():
                 return _evaluation(parsed)
             case TimeUnit():
-                return {"outcome": "completed", "timings": _timings(parsed)}
+                self.timed.append([item.arm for item in parsed.arms])
+                session = f"session {len(self.timed)}"
+                return {"outcome": "completed", "timings": _timings(parsed, session)}
             case ExplainUnit():
                 return explanation(parsed)
 
@@ -200,7 +206,7 @@ def explanation(unit: ExplainUnit) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _timings(unit: TimeUnit) -> dict[str, Any]:
+def _timings(unit: TimeUnit, session: str) -> dict[str, Any]:
     def block(number: int, position: int, nanoseconds: int) -> dict[str, Any]:
         return {"round": number, "position": position, "samples_ns": [nanoseconds] * 5}
 
@@ -212,7 +218,7 @@ def _timings(unit: TimeUnit) -> dict[str, Any]:
             "outcome": "completed",
             "cell": unit.cell.model_dump(mode="json"),
             "blocks": [block(n, position, nanoseconds) for n in range(8) for position in positions],
-            "session": f"session of {unit.cell.id}",
+            "session": session,
             "reference_id": unit.reference_id,
             "processes": [
                 {"num_threads": 2, "affinity": [0, 1], "peak_rss_bytes": 1, "warmup_runs": 5}

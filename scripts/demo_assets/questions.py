@@ -27,6 +27,9 @@ from typing import Any, Literal, NamedTuple
 Length = Literal["short", "usual", "long"]
 Variants = tuple[str, ...]  # one template with all its alternatives written out
 
+# The shares of the lengths in data that is kept.
+LENGTHS: dict[Length, float] = {"usual": 0.94, "long": 0.06}
+
 
 @dataclass(frozen=True)
 class Pools:

@@ -25,6 +25,7 @@ from transformers import (
 from demo_assets.questions import SLOTS, Draw, Length, generate_rows
 
 Row = dict[str, Any]
+Model = Any  # one of transformers' ...ForQuestionAnswering
 
 MAX_LENGTH = 128
 DOC_STRIDE = 40
@@ -42,13 +43,32 @@ class Phase:
     lengths: dict[Length, float]
 
 
-PHASES = (
-    Phase(500, {"short": 1.0}),
-    Phase(4000, {"short": 0.1, "usual": 0.83, "long": 0.07}),
+@dataclass(frozen=True)
+class Training:
+    """How a model is trained.
+
+    A third of the passages is cut into windows of `whole` tokens instead of `MAX_LENGTH`.
+    """
+
+    phases: tuple[Phase, ...]
+    learning_rate: float
+    warmup_batches: int
+    whole: int
+    tokens_per_batch: int = 3_000
+
+    @property
+    def num_batches(self) -> int:
+        """Of all phases."""
+        return sum(phase.batches for phase in self.phases)
+
+
+MIXED: dict[Length, float] = {"short": 0.1, "usual": 0.83, "long": 0.07}
+FROM_SCRATCH = Training(
+    phases=(Phase(500, {"short": 1.0}), Phase(4000, MIXED)),
+    learning_rate=1e-3,
+    warmup_batches=200,
+    whole=POSITIONS,  # so that positions up to the last one are trained
 )
-TOKENS_PER_BATCH = 3_000
-LEARNING_RATE = 1e-3
-WARMUP_BATCHES = 200
 
 
 @dataclass(frozen=True)
@@ -57,6 +77,7 @@ class Window:
 
     row: int
     input_ids: list[int]
+    token_types: list[int] | None  # None if the tokenizer gives none
     offsets: list[tuple[int, int] | None]  # None outside the context
     start: int
     end: int
@@ -117,7 +138,8 @@ def make_windows(
         start, end = (starts[0], ends[0]) if starts and ends else (0, 0)
         slots, relevant = label_tokens(rows[row_index], offsets)
         ids = encoding["input_ids"][index]
-        windows.append(Window(row_index, ids, offsets, start, end, slots, relevant))
+        types = encoding["token_type_ids"][index] if "token_type_ids" in encoding else None
+        windows.append(Window(row_index, ids, types, offsets, start, end, slots, relevant))
     return windows
 
 
@@ -142,34 +164,37 @@ def stack(lists: list[list[int]], fill: int) -> torch.Tensor:
 def to_tensors(batch: list[Window], pad: int) -> dict[str, torch.Tensor]:
     """Make the inputs of the model."""
     mask = [[1] * len(window.input_ids) for window in batch]
-    return {
+    inputs = {
         "input_ids": stack([window.input_ids for window in batch], pad),
         "attention_mask": stack(mask, 0),
     }
+    types = [window.token_types for window in batch if window.token_types is not None]
+    return inputs | ({"token_type_ids": stack(types, 0)} if types else {})
 
 
-def training_batches(tokenizer: PreTrainedTokenizerFast, draw: Draw) -> Iterator[list[Window]]:
+def training_batches(
+    tokenizer: PreTrainedTokenizerFast, draw: Draw, training: Training
+) -> Iterator[list[Window]]:
     """Fresh passages for every batch: nothing is seen twice, so nothing is memorised."""
-    for phase in PHASES:
+    for phase in training.phases:
         left = phase.batches
         while left:
             rows = generate_rows(draw, 2_000, phase.lengths)
-            # Some long passages stay whole, so that positions up to the last one are trained.
             whole = [i for i in range(len(rows)) if i % 3 == 0]
             split = [i for i in range(len(rows)) if i % 3]
-            windows = make_windows(tokenizer, [rows[i] for i in whole], POSITIONS, DOC_STRIDE)
+            windows = make_windows(tokenizer, [rows[i] for i in whole], training.whole, DOC_STRIDE)
             windows += make_windows(tokenizer, [rows[i] for i in split], MAX_LENGTH, DOC_STRIDE)
-            batches = make_batches(windows, TOKENS_PER_BATCH)
+            batches = make_batches(windows, training.tokens_per_batch)
             draw.rng.shuffle(batches)
             yield from batches[:left]
             left -= min(left, len(batches))
 
 
-def schedule(step: int, total: int) -> float:
+def schedule(step: int, warmup: int, total: int) -> float:
     """Linear warm-up, then a cosine down to zero."""
-    if step < WARMUP_BATCHES:
-        return (step + 1) / WARMUP_BATCHES
-    return 0.5 * (1 + math.cos(math.pi * (step - WARMUP_BATCHES) / (total - WARMUP_BATCHES)))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
 
 
 @torch.no_grad()
@@ -189,8 +214,8 @@ def prepare_matching(model: DistilBertForQuestionAnswering) -> None:
         layer.attention.k_lin.weight.copy_(layer.attention.q_lin.weight)
 
 
-def train(tokenizer: PreTrainedTokenizerFast, draw: Draw) -> DistilBertForQuestionAnswering:
-    """Train the model from scratch on passages of the training split."""
+def new_model(tokenizer: PreTrainedTokenizerFast) -> DistilBertForQuestionAnswering:
+    """A small model that knows nothing yet."""
     config = DistilBertConfig(
         vocab_size=len(tokenizer),
         dim=160,
@@ -204,17 +229,28 @@ def train(tokenizer: PreTrainedTokenizerFast, draw: Draw) -> DistilBertForQuesti
         initializer_range=0.08,  # about 1 / sqrt(dim); the default is meant for dim 768
         pad_token_id=tokenizer.pad_token_id,
     )
-    model = DistilBertForQuestionAnswering(config).train()
+    model = DistilBertForQuestionAnswering(config)
     prepare_matching(model)
+    return model
+
+
+def train(
+    model: Model, tokenizer: PreTrainedTokenizerFast, draw: Draw, training: Training
+) -> Model:
+    """Train a model for question answering on passages of the training split."""
+    config = model.train().config
     # Two more tasks on the layer before the last, which give every value of a passage a label
     # and so teach far more per passage than the answer alone. Their head is thrown away.
-    hint_heads = torch.nn.Linear(config.dim, len(SLOTS) + 2)
+    hint_heads = torch.nn.Linear(config.hidden_size, len(SLOTS) + 2)
     parameters = [*model.parameters(), *hint_heads.parameters()]
-    total = sum(phase.batches for phase in PHASES)
-    optimizer = torch.optim.AdamW(parameters, LEARNING_RATE, weight_decay=0.01)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, total))
-    began, losses = time.monotonic(), collections.deque[float](maxlen=100)
-    for step, batch in enumerate(training_batches(tokenizer, draw), start=1):
+    total, warmup = training.num_batches, training.warmup_batches
+    optimizer = torch.optim.AdamW(parameters, training.learning_rate, weight_decay=0.01)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: schedule(step, warmup, total)
+    )
+    every = max(1, min(100, total // 10))
+    began, losses = time.monotonic(), collections.deque[float](maxlen=every)
+    for step, batch in enumerate(training_batches(tokenizer, draw, training), start=1):
         output = model(
             **to_tensors(batch, config.pad_token_id),
             start_positions=torch.tensor([window.start for window in batch]),
@@ -235,7 +271,7 @@ def train(tokenizer: PreTrainedTokenizerFast, draw: Draw) -> DistilBertForQuesti
         optimizer.step()
         scheduler.step()
         losses.append(output.loss.item())
-        if step % 100 == 0:
+        if step % every == 0:
             seconds = time.monotonic() - began
             print(
                 f"  batch {step}/{total}  loss {np.mean(losses):.3f}  {seconds:.0f} s", flush=True
@@ -271,7 +307,7 @@ def best_span(window: Window, start: np.ndarray, end: np.ndarray) -> tuple[float
 
 @torch.no_grad()
 def predict(
-    model: DistilBertForQuestionAnswering,
+    model: Model,
     tokenizer: PreTrainedTokenizerFast,
     rows: list[Row],
     max_length: int = MAX_LENGTH,

@@ -19,16 +19,22 @@ examples:
   quantbench plan sweep.yaml          what would be done, without doing it
   quantbench run sweep.yaml           do it; the card is runs/sweep/README.md
   quantbench card runs/sweep          write the card again from the stored results
+  quantbench report runs/sweep        write report.html again: plots, filters, every number
   quantbench trace RUN --row 3        what made the numbers of a row
   quantbench inspect model.onnx       the modules of a file, and what is quantized in them
   quantbench time a.onnx b.onnx       how fast files are beside each other, without a dataset
   quantbench explain RUN --row 3      where its error and its time come from
   quantbench errors RUN --row 3       the samples that it answers worse, worst first
+  quantbench compare OLD NEW          the same rows in two runs: versions, machines, models
+  quantbench gate RUN --max-drop 0.5  for CI: does the recommended row meet conditions?
   quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
+  quantbench import CARD.md           a published card as a run, for card and others to read
+  quantbench lint CARD.md             what a published card's numbers cannot support
   quantbench cache                    what the store has, by stage
 
 exit codes:
-  0 fine   1 failed   2 wrong usage or config   4 finished, some rows failed   130 interrupted
+  0 fine   1 failed, or a gate is not passed   2 wrong usage or config   3 a gate is undecided
+  4 finished, some rows failed   130 interrupted
 """
 
 _INIT_EPILOG = """\
@@ -63,6 +69,67 @@ examples:
   quantbench errors runs/sweep --row 3
   quantbench errors runs/sweep --row 3 --limit 100
   quantbench errors runs/sweep --row 1f0c --json
+"""
+
+_IMPORT_EPILOG = """\
+The card may be Markdown as it was published, or text whose white space was collapsed. Every number
+is read, and the card is written again to compare: published.md in the folder is equal to it but
+for white space. card, and all that reads a run, works on the folder; what needs files, samples or
+raw times says that a card has none. Which cards are of this family: docs/import.md.
+
+examples:
+  quantbench import README.md --out runs/theirs
+  quantbench import distilbert-squad.card.txt
+  quantbench card runs/distilbert-squad
+"""
+
+_LINT_EPILOG = """\
+Each finding has the number of its rule, what the card says and where, why that cannot be or cannot
+be known, and what to do. The rules, with two cards as examples: docs/lint.md.
+
+examples:
+  quantbench lint README.md
+  quantbench lint README.md --samples 872
+  quantbench lint README.md --json
+
+exit codes: 0 nothing found, 1 something found, 2 no card of this family, or a damaged one
+"""
+
+_COMPARE_EPILOG = """\
+The first run is what the others are compared with. Rows are the same if all swept parameters are.
+
+Accuracy is paired where both runs evaluated the same samples: the drop from the first run to the
+other has an interval over those samples. Else both values are shown, and why they are not paired.
+
+Times of two runs are never divided. What is compared is how many times faster a row is than one
+model that is the same in both runs, and only on machines of one kind: the original, if PyTorch,
+transformers and the model are the same, or else ONNX Runtime fp32. More: docs/compare.md.
+
+examples:
+  quantbench compare runs/before runs/after
+  quantbench compare runs/before runs/after --row 3 --shapes
+  quantbench compare runs/laptop runs/server runs/cloud --json
+
+exit codes:
+  0 every row is in all runs   1 results cannot be read   2 wrong usage, or runs of other tasks
+  4 a row is missing in a run, was refused, or lacks numbers
+"""
+
+_GATE_EPILOG = """\
+A condition is passed if its whole 95 % interval meets the limit, failed if none of it does, and
+undecided if the limit is inside. Without --row it is the recommended row, chosen under --max-drop;
+if nothing quantized is worth recommending, the gate is not passed. Without --shape a speed is that
+in the worst shape. Speed-ups are over the original; a slowdown is against OLD, both runs measured
+against a model that is the same in both, on machines of one kind. More: docs/gate.md.
+
+examples:
+  quantbench gate runs/sweep --max-drop 0.5 --min-speedup 1.5
+  quantbench gate runs/sweep --row 3 --shape 1x128 --min-speedup 2
+  quantbench gate runs/new --baseline runs/old --max-slowdown 3%
+  quantbench gate runs/sweep --max-drop 0.5 --junit gate.xml --markdown gate.md
+
+exit codes:
+  0 passed   1 failed, or results cannot be read   2 wrong usage   3 undecided
 """
 
 _CACHE_EPILOG = """\
@@ -209,6 +276,9 @@ def _parser() -> argparse.ArgumentParser:
     card = _add(commands, "card", _card, "write card, table and pictures again from stored results")
     card.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
 
+    html = _add(commands, "report", _report, "write report.html again from stored results")
+    html.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+
     trace = _add(commands, "trace", _trace, "print what made a number, back to model and data")
     _teach(trace, _TRACE_EPILOG)
     trace.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
@@ -293,6 +363,42 @@ def _parser() -> argparse.ArgumentParser:
     )
     errors.add_argument("--json", action="store_true", help="print all of them as JSON")
 
+    compare = _add(
+        commands, "compare", _compare, "print the same rows of several runs side by side"
+    )
+    _teach(compare, _COMPARE_EPILOG)
+    compare.add_argument(
+        "run_dirs", type=Path, nargs="+", metavar="RUN", help="folders of runs, the first one first"
+    )
+    compare.add_argument(
+        "--row", metavar="R", help="only this row of the first run: its number, or its trial's id"
+    )
+    compare.add_argument(
+        "--shapes", action="store_true", help="times, speedups and changes for each shape too"
+    )
+    compare.add_argument("--json", action="store_true", help="print all of it as JSON")
+
+    gate = _add(commands, "gate", _gate, "tell by the exit code whether a run meets conditions")
+    _teach(gate, _GATE_EPILOG)
+    gate.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    gate.add_argument(
+        "--max-drop", metavar="D", help="largest drop of the first metric, in points: 0.5"
+    )
+    gate.add_argument("--min-speedup", metavar="S", help="least speed-up over the original: 1.5")
+    gate.add_argument(
+        "--row", metavar="R", help="its number, or its trial's id (default: the recommended row)"
+    )
+    gate.add_argument(
+        "--shape", metavar="BxL", help="batch size x input length (default: the worst of all)"
+    )
+    gate.add_argument("--baseline", type=Path, metavar="OLD", help="an older run's folder")
+    gate.add_argument(
+        "--max-slowdown", metavar="P", help="how much longer than in OLD it may take: 3%% or 0.03"
+    )
+    gate.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there")
+    gate.add_argument("--markdown", type=Path, metavar="FILE", help="write a summary there")
+    gate.add_argument("--json", action="store_true", help="print the same as JSON")
+
     save = _add(commands, "save-model", _save_model, "write a row's model for others to load")
     _teach(save, _SAVE_EPILOG)
     save.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
@@ -302,6 +408,25 @@ def _parser() -> argparse.ArgumentParser:
     save.add_argument("--to", required=True, type=Path, metavar="DIR", help="the folder to write")
     save.add_argument("--force", action="store_true", help="replace what save-model wrote there")
     save.add_argument("--json", action="store_true", help="print what was written as JSON")
+
+    imported = _add(commands, "import", _import, "read a published card back into a run")
+    _teach(imported, _IMPORT_EPILOG)
+    imported.add_argument("card", type=Path, metavar="CARD.md", help="a published card's text")
+    imported.add_argument(
+        "--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME of the card)"
+    )
+    imported.add_argument("--json", action="store_true", help="print what was read as JSON")
+
+    lint = _add(commands, "lint", _lint, "list what a published card's numbers cannot support")
+    _teach(lint, _LINT_EPILOG)
+    lint.add_argument("card", type=Path, metavar="CARD.md", help="a published card's text")
+    lint.add_argument(
+        "--samples",
+        type=int,
+        metavar="N",
+        help="how many were evaluated, where the card says `All dataset`",
+    )
+    lint.add_argument("--json", action="store_true", help="print the findings as JSON")
 
     cache = _add(commands, "cache", _cache_list, "list, check and tidy up the store")
     _teach(cache, _CACHE_EPILOG)
@@ -399,6 +524,12 @@ def _card(arguments: argparse.Namespace) -> int:
     return write_card(arguments.run_dir)
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.run import write_html
+
+    return write_html(arguments.run_dir)
+
+
 def _trace(arguments: argparse.Namespace) -> int:
     from quantbench.commands.trace import print_trace
 
@@ -440,6 +571,30 @@ def _errors(arguments: argparse.Namespace) -> int:
     return print_errors(arguments.run_dir, arguments.row, arguments.limit, as_json=arguments.json)
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.compare import print_run_comparison
+
+    return print_run_comparison(
+        arguments.run_dirs, arguments.row, shapes=arguments.shapes, as_json=arguments.json
+    )
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.gate import Options, print_gate_result
+
+    options = Options(
+        max_drop=arguments.max_drop,
+        min_speedup=arguments.min_speedup,
+        row=arguments.row,
+        shape=arguments.shape,
+        baseline=arguments.baseline,
+        max_slowdown=arguments.max_slowdown,
+        junit=arguments.junit,
+        markdown=arguments.markdown,
+    )
+    return print_gate_result(arguments.run_dir, options, as_json=arguments.json)
+
+
 def _save_model(arguments: argparse.Namespace) -> int:
     from quantbench.commands.save_model import save_row
 
@@ -450,6 +605,18 @@ def _save_model(arguments: argparse.Namespace) -> int:
         force=arguments.force,
         as_json=arguments.json,
     )
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.import_card import import_card
+
+    return import_card(arguments.card, arguments.out, as_json=arguments.json)
+
+
+def _lint(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.lint import lint_card
+
+    return lint_card(arguments.card, arguments.samples, as_json=arguments.json)
 
 
 def _cache_list(arguments: argparse.Namespace) -> int:

@@ -148,20 +148,38 @@ def _container_cpus(root: Path = Path("/sys/fs/cgroup")) -> float | None:
     return None
 
 
-def has_memory_for(num_running: int) -> bool:
-    """Whether the memory that is free allows one worker more, while `num_running` still grow."""
+def has_memory_for(budget_bytes: int | None, num_running: int) -> bool:
+    """Whether free memory and the budget allow one worker more, while `num_running` still grow."""
+    needed = (num_running + 1) * _WORKER_BYTES
+    if budget_bytes is not None and needed > budget_bytes:
+        return False
     path = Path("/proc/meminfo")
     if not path.exists():
         return num_running == 0
     line = next(line for line in path.read_text().splitlines() if line.startswith("MemAvailable"))
-    free = int(line.split()[1]) * 1024
-    return free > (num_running + 1) * _WORKER_BYTES
+    return int(line.split()[1]) * 1024 > needed
 
 
 def _memory_bytes() -> int | None:
+    """Of the machine, or what its container allows."""
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return None
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(physical, _memory_limit_bytes(Path("/sys/fs/cgroup")) or physical)
+
+
+def _memory_limit_bytes(root: Path) -> int | None:
+    """The memory limit of the container; None without one.
+
+    References:
+        Linux kernel, Documentation/admin-guide/cgroup-v2.rst (memory.max) and
+        cgroup-v1/memory.rst (memory.limit_in_bytes: a number near 2**63 without a limit).
+    """
+    for path in (root / "memory.max", root / "memory/memory.limit_in_bytes"):
+        if path.exists():
+            text = path.read_text().strip()
+            return None if text == "max" else int(text)
+    return None
 
 
 def _version(name: str) -> str:

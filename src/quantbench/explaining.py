@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from quantbench import registry, run_dir, store
 from quantbench.analysis.to_explain import WORST_ROW_SAMPLES, explain_unit, worst_row
-from quantbench.core.errors import QuantbenchError, UsageError
+from quantbench.core.errors import QuantbenchError
 from quantbench.core.estimate import expected_seconds
 from quantbench.core.explanation import Explained, Explanation
 from quantbench.core.results import Failed, SweepResult
@@ -51,7 +51,7 @@ def explain_row(
     """
     prepared = run_dir.prepared_before(path)
     if prepared is None:
-        raise UsageError(f"{path} holds no run that has begun")
+        raise QuantbenchError("these results were published without the models they are of")
     unit = explain_unit(result, run_dir.pinned(result.config, prepared), row, num_samples)
     root = store.default_store()
     (key,) = unit_keys(unit)

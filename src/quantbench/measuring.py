@@ -19,6 +19,7 @@ from quantbench.core.results import (
     TimingOutcome,
 )
 from quantbench.core.steps import evaluation_threads
+from quantbench.core.timing_groups import ArmMemory, Grouped, arm_bytes, next_group
 from quantbench.core.trials import trial_result
 from quantbench.core.units import CellAnswer, EvaluateUnit, TimedArm, TimedCell, TimeUnit
 from quantbench.making import Files
@@ -98,7 +99,10 @@ def _evaluate(work: Work, arms: Arms, arm: Arm) -> None:
 
 
 def _time(work: Work, arms: Arms, cell: Cell) -> None:
-    """Time the arms of a cell, other than those whose times are known, against each other."""
+    """Time the arms of a cell, other than those whose times are known, against each other.
+
+    All together, or in as many sessions as the memory budget makes of them.
+    """
     everything = _unit(work, arms, cell)
     if everything is None:
         failed = Failed(stage="time", error="there is no reference to time against")
@@ -119,18 +123,60 @@ def _time(work: Work, arms: Arms, cell: Cell) -> None:
         work.begin("time", cell.id)
         work.spent("time", cell.id, tuple(keys.values()))
         return
-    others = {
-        name for item in everything.arms if item.arm.id in missing for name in item.compared_with
-    }
-    needed = tuple(item for item in everything.arms if item.arm.id in missing | others)
-    unit = everything.model_copy(update={"arms": needed})
-    answer: TypeAdapter[CellAnswer] = TypeAdapter(CellAnswer)
     known = tuple(key for arm_id, key in keys.items() if arm_id not in missing)
-    answered = work.ask(cell.id, unit, answer, also_used=known)
-    if isinstance(answered, Failed):
-        _merge(work, arms, cell, {item.arm.id: answered for item in needed})
-    else:
-        _merge(work, arms, cell, answered.timings)
+    while missing:
+        group = _next_group(work, arms, everything, missing)
+        if group.too_large:
+            failed = _no_room(work)
+            work.failed(failed, cell.id)
+            _merge(work, arms, cell, dict.fromkeys(group.too_large, failed))
+        missing -= {*group.too_large, *group.together}
+        if not group.together:
+            break
+        together = tuple(item for item in everything.arms if item.arm.id in group.together)
+        unit = everything.model_copy(update={"arms": together})
+        answer: TypeAdapter[CellAnswer] = TypeAdapter(CellAnswer)
+        part = len(together) / len(everything.arms)
+        answered = work.ask(cell.id, unit, answer, also_used=known, part=part)
+        if isinstance(answered, Failed):
+            _merge(work, arms, cell, dict.fromkeys(group.together, answered))
+        else:
+            _merge(work, arms, cell, answered.timings)
+
+
+def _next_group(work: Work, arms: Arms, everything: TimeUnit, missing: set[str]) -> Grouped:
+    """The arms of the next session: of those whose times are missing, as many as fit."""
+    memory = [
+        ArmMemory(
+            id=item.arm.id,
+            compared_with=item.compared_with if item.arm.id in missing else (),
+            num_bytes=_memory_bytes(work, arms.results[item.arm.id], everything.cell),
+        )
+        for item in everything.arms
+    ]
+    return next_group(memory, everything.reference_id, work.memory_budget_bytes)
+
+
+def _memory_bytes(work: Work, result: ArmResult, cell: Cell) -> int:
+    """What the process of an arm took in that cell, or may take if it was never timed there."""
+    timings = (item for item in result.timings if isinstance(item, Timing) and item.cell == cell)
+    known = [process.peak_rss_bytes for item in timings for process in item.processes]
+    measured = max((item for item in known if item is not None), default=None)
+    if measured is not None:
+        return measured
+    if isinstance(result.artifact, Artifact):
+        return arm_bytes(result.artifact.num_bytes)
+    return arm_bytes(work.prepared.subject.float_bytes)
+
+
+def _no_room(work: Work) -> Failed:
+    budget = (work.memory_budget_bytes or 0) / 2**30
+    return Failed(
+        stage="time",
+        error="with all that it is compared with it needs more than the memory budget of "
+        f"{budget:.3g} GiB",
+        hint="Give more with backend_args: {memory_gib: ...}.",
+    )
 
 
 def _unit(work: Work, arms: Arms, cell: Cell) -> TimeUnit | None:

@@ -37,8 +37,10 @@ from quantbench.run_files import (
     SUMMARY,
     RunFacts,
     damaged,
+    is_imported,
     read_facts,
     read_file,
+    read_imported,
     read_run_config,
     refuse_others,
 )
@@ -273,43 +275,62 @@ def check_run(path: Path) -> None:
     Raises:
         UsageError: the folder holds no run, or links where reports would be written.
     """
-    if not _exists(path / "run.json"):
-        raise UsageError(f"{path} holds no run", hint="Give the folder that `quantbench run` made.")
+    if not (_exists(path / "run.json") or is_imported(path)):
+        hint = "Give the folder that `quantbench run` or `quantbench import` made."
+        raise UsageError(f"{path} holds no run", hint=hint)
     refuse_others(path)
 
 
 def load_run(path: Path, catalog: Catalog) -> SweepResult:
-    """Read all facts of a run.
+    """Read all facts of a run, or of a card that was imported.
 
     Raises:
         UsageError: the folder holds no run, or links where reports would be written.
         QuantbenchError: a file is damaged, or of another format.
     """
-    outline = load_outline(path, catalog)
+    return _with_costs(path, load_measurements(path, catalog))
+
+
+def load_measurements(path: Path, catalog: Catalog) -> SweepResult:
+    """Read what a run measured, without what it cost and what explains it.
+
+    Explanations have a format version of their own: runs of several versions can be compared
+    whatever that of theirs is. Raises as `load_run` does.
+    """
+    begun = _load_begun(path, catalog)
+    if begun.plan is None:
+        return begun
     arms = RunDir(path).read_arms()
-    planned = outline.plan.arms if outline.plan is not None else ()
-    found = tuple(arms[arm.id] for arm in planned if arm.id in arms)
-    return outline.model_copy(update={"arms": found})
+    found = tuple(arms[arm.id] for arm in begun.plan.arms if arm.id in arms)
+    return begun.model_copy(update={"arms": found})
 
 
 def load_outline(path: Path, catalog: Catalog) -> SweepResult:
     """The facts of a run without those of its arms, which are nearly all of its bytes.
 
-    Raises:
-        UsageError: the folder holds no run, or links where reports would be written.
-        QuantbenchError: a file is damaged, or of another format.
+    Raises as `load_run` does.
     """
+    return _with_costs(path, _load_begun(path, catalog))
+
+
+def _load_begun(path: Path, catalog: Catalog) -> SweepResult:
+    """What was known of a run when it began; of an imported card everything."""
     check_run(path)
+    if is_imported(path):
+        return read_imported(path, catalog).result
     facts = read_facts(path)
     return SweepResult(
         config=read_run_config(path, catalog),
         plan=read_file(path / "plan.json", Plan),
         environment=facts.environment,
         subject=facts.subject,
-        spent=RunDir(path).read_spent(),
-        explained=RunDir(path).read_explained(),
         model_type=facts.subject.model_type,
     )
+
+
+def _with_costs(path: Path, result: SweepResult) -> SweepResult:
+    run = RunDir(path)
+    return result.model_copy(update={"spent": run.read_spent(), "explained": run.read_explained()})
 
 
 def is_locked(path: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from quantbench.cards.read import PublishedCard, read_card
 from quantbench.core.config import SweepConfig
 from quantbench.core.config_file import read_config
 from quantbench.core.errors import QuantbenchError, UsageError
@@ -15,13 +16,20 @@ from quantbench.core.frozen import Frozen
 from quantbench.core.printable import shortened
 from quantbench.core.results import SCHEMA_VERSION, Environment, Subject
 from quantbench.core.specs import Catalog
-from quantbench.ordinary import read_ordinary
+from quantbench.ordinary import open_ordinary, read_ordinary
 
 SPENT = "spent.jsonl"
 LOG = "log.txt"
 FOLDERS = ("arms", "results", "explained", "errors", "plots")
+# The summary that was derived from a run's facts, kept for those who look next.
 SUMMARY = "summary.jsonl"
-_FILES = ("config.yaml", "pinned.yaml", "plan.json", "run.json", SPENT, LOG, SUMMARY)
+# A published card that was imported: all facts of such a run are in its text.
+IMPORTED = "card.md"
+_FILES = ("config.yaml", "pinned.yaml", "plan.json", "run.json", SPENT, LOG, SUMMARY, IMPORTED)
+# A card of 2,000 rows in nine shapes has six million characters.
+MAX_CARD_BYTES = 20_000_000
+
+_CARD_HINT = "Give the text of a published card, its README.md for example."
 
 Read = TypeVar("Read", bound=BaseModel)
 
@@ -79,6 +87,44 @@ def read_run_config(path: Path, catalog: Catalog) -> SweepConfig:
     except (OSError, ValueError) as error:
         raise damaged(file, error) from None
     return read_config(text, str(file), catalog)
+
+
+def read_card_text(file: Path) -> str:
+    """The text of a published card.
+
+    Raises:
+        UsageError: there is no such file, or it is a pipe or a device, too large, or no text.
+    """
+    try:
+        with open_ordinary(file) as opened:
+            content = opened.read(MAX_CARD_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot read {file}: {reason}", hint=_CARD_HINT) from None
+    if len(content) > MAX_CARD_BYTES:
+        raise UsageError(f"{file} is no card: it has more than {MAX_CARD_BYTES:,} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UsageError(
+            f"{file}, line {line}: it is not a text in UTF-8 (byte {error.start:,})"
+        ) from None
+
+
+def is_imported(path: Path) -> bool:
+    """Whether a folder is that of an imported card."""
+    return (path / IMPORTED).exists() and not (path / "run.json").exists()
+
+
+def read_imported(path: Path, catalog: Catalog) -> PublishedCard:
+    """The card that a folder was imported from.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    file = path / IMPORTED
+    return read_card(read_card_text(file), str(file), catalog)
 
 
 def read_facts(path: Path) -> RunFacts:

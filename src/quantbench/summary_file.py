@@ -35,10 +35,12 @@ _ROOMS = ("core", "analysis")
 class Summarized:
     """A run as most commands see it: its outline, what is derived from it, and its task.
 
-    `key` is of all that the summary follows from; `is_kept` says that it was read, not derived.
+    `everything` has the facts of the arms too, where they had to be read.
+    `key` is of all that the summary follows from; `is_kept` says that there is nothing to keep.
     """
 
     outline: SweepResult
+    everything: SweepResult | None
     summary: SweepSummary
     task: TaskSpec
     key: str
@@ -57,10 +59,14 @@ def summarized(path: Path) -> Summarized:
     catalog = registry.catalog()
     outline = run_dir.load_outline(path, catalog)
     task = registry.task(outline.config.task).spec
+    if outline.published:  # there is little to derive, and nothing to keep
+        return Summarized(outline, outline, summarize(outline, task), task, key="", is_kept=True)
     key = _key(path, outline.config, task)
     kept = _read(path, key)
-    summary = summarize(run_dir.load_run(path, catalog), task) if kept is None else kept
-    return Summarized(outline, summary, task, key, is_kept=kept is not None)
+    if kept is not None:
+        return Summarized(outline, None, kept, task, key, is_kept=True)
+    everything = run_dir.load_run(path, catalog)
+    return Summarized(outline, everything, summarize(everything, task), task, key, is_kept=False)
 
 
 def keep(path: Path, found: Summarized) -> None:

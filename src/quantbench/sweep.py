@@ -18,7 +18,7 @@ from quantbench.cache.runs import register_run
 from quantbench.core.config import SweepConfig
 from quantbench.core.estimate import Past, expected_seconds, how_good
 from quantbench.core.plan import make_plan
-from quantbench.core.results import Spent
+from quantbench.core.results import Spent, SweepResult
 from quantbench.core.steps import (
     GUESSED_SAMPLES,
     REPORT_NAME,
@@ -114,17 +114,21 @@ def run_sweep(
         backend.close()
 
 
-def write_reports(out: Path) -> Reported:
-    """Write every report that is installed from the stored results of a run alone.
+def write_reports(out: Path, names: Sequence[str] | None = None) -> Reported:
+    """Write reports from the stored results of a run alone: those of `names`, or all installed.
 
     One that fails does not keep the others from being written: what went wrong is in the run's
     log, and a line in `problems`. The summary is kept, so that it need not be derived again.
     """
     found = summarized(out)
     keep(out, found)
-    everything = functools.cache(lambda: run_dir.load_run(out, registry.catalog()))
+
+    @functools.cache
+    def everything() -> SweepResult:
+        return found.everything or run_dir.load_run(out, registry.catalog())
+
     problems: list[str] = []
-    for name in registry.names("quantbench.reports"):
+    for name in registry.names("quantbench.reports") if names is None else names:
         try:
             report = registry.report(name)
             result = everything() if getattr(report, "reads_raw", True) else found.outline
@@ -186,6 +190,6 @@ def _do(
         [step for step in todo if step.id in jobs],
         lambda step: jobs[step.id](),
         side_by_side=side_by_side,
-        fits=environment.has_memory_for,
+        fits=functools.partial(environment.has_memory_for, work.memory_budget_bytes),
         stop=work.backend.close,
     )

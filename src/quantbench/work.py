@@ -17,6 +17,7 @@ from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.plan import Plan
 from quantbench.core.results import ArmResult, Failed, Spent, TrialResult
 from quantbench.core.steps import Step
+from quantbench.core.timing_groups import memory_budget_bytes
 from quantbench.core.units import PrepareAnswer, Prepared, PrepareUnit, Refused, TimeUnit, Unit
 from quantbench.protocols import BackendRun, Progress
 from quantbench.worker.keys import unit_keys
@@ -96,8 +97,18 @@ class Work:
     pause: Callable[[float], None] = time.sleep
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def memory_budget_bytes(self) -> int | None:
+        """What all processes of ours may take together; None if nothing is known."""
+        return memory_budget_bytes(self.config.backend_args, self.prepared.environment.memory_bytes)
+
     def ask(
-        self, name: str, unit: Unit, answer: TypeAdapter[Answer], also_used: tuple[str, ...] = ()
+        self,
+        name: str,
+        unit: Unit,
+        answer: TypeAdapter[Answer],
+        also_used: tuple[str, ...] = (),
+        part: float = 1.0,
     ) -> Answer:
         """Have one unit done, if it is not in the store yet.
 
@@ -108,6 +119,7 @@ class Work:
             unit: what to do.
             answer: the form of its outcome.
             also_used: keys of artifacts that belong to the same step, and were there already.
+            part: how much of the step this unit is, at most 1.
         """
         keys = unit_keys(unit)
         self.begin(unit.stage, name)
@@ -122,6 +134,8 @@ class Work:
             attempts += 1
             outcome, spent = ask(self.backend, name, unit, answer, self._progress)
             expected = self.expected.get(f"{unit.stage} {name}")
+            if expected is not None:
+                expected *= part
             more = {"keys": keys + also_used, "attempts": attempts, "expected_seconds": expected}
             with self._one_at_a_time:
                 self.run.add_spent(spent.model_copy(update=more))
@@ -130,7 +144,7 @@ class Work:
                     self.learn(unit, spent)
                 return outcome
             if not outcome.may_pass or attempts > len(RETRY_WAITS_S):
-                self._failed(outcome, name)
+                self.failed(outcome, name)
                 return outcome
             wait = RETRY_WAITS_S[attempts - 1]
             self._note(f"{unit.stage} {name}: {outcome.error}: trying again in {wait:g} s")
@@ -154,7 +168,8 @@ class Work:
         with self._one_at_a_time:
             self.run.add_spent(found)
 
-    def _failed(self, failure: Failed, name: str) -> None:
+    def failed(self, failure: Failed, name: str) -> None:
+        """Tell and log what failed."""
         with self._one_at_a_time:
             self.observer.failed(failure)
             self.run.log(f"{failure.stage} {name} failed: {failure.error}\n{failure.log}".strip())

@@ -45,6 +45,32 @@ def test_instructions_that_are_missing_are_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("files", "limit"),
     [
+        ({"memory.max": "2147483648\n"}, 2 * 2**30),
+        ({"memory.max": "max\n"}, None),
+        ({"memory/memory.limit_in_bytes": "1073741824\n"}, 2**30),
+        ({}, None),
+    ],
+)
+def test_the_memory_limit_of_a_container_is_read(
+    tmp_path: Path, files: dict[str, str], limit: int | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert environment._memory_limit_bytes(tmp_path) == limit
+
+
+def test_a_budget_that_is_too_small_for_two_workers_allows_no_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(environment, "_WORKER_BYTES", 1000)
+    assert environment.has_memory_for(1999, 0)
+    assert not environment.has_memory_for(1999, 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
         ({"cpu.max": "150000 100000\n"}, 1.5),
         ({"cpu.max": "max 100000\n"}, None),
         ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),

@@ -12,6 +12,7 @@ import yaml
 from fake_backend import FakeBackend
 from quantbench import cli, registry, run_dir
 from quantbench.analysis.compare import summarize
+from quantbench.analysis.distance import kl_divergence_nats
 from quantbench.core.metric_values import metric_value
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Evaluation, SweepResult
@@ -125,6 +126,22 @@ def test_the_row_is_compared_in_every_metric(result: SweepResult) -> None:
         assert metric.high is not None
         assert metric.low <= metric.drop <= metric.high
     assert result.arm(ORIGINAL_ID).arm.framework == "pytorch"
+
+
+def test_the_quantized_model_is_farther_from_the_original_than_the_export(
+    result: SweepResult,
+) -> None:
+    original, reference, quantized = evaluations(result)
+    assert all(len(item.log_probabilities[0]) == 2 for item in original.predictions)
+    exported = kl_divergence_nats(original, reference)
+    assert exported == pytest.approx(0.0, abs=1e-7)
+    summary = summarize(result, registry.task("text-classification").spec)
+    (row,) = summary.rows
+    assert row.arm is not None
+    assert row.arm.kl_divergence_nats == kl_divergence_nats(original, quantized)
+    assert row.arm.kl_divergence_nats is not None
+    assert row.arm.kl_divergence_nats > exported
+    assert row.arm.logit_rms is None
 
 
 def test_the_card_has_every_metric(folder: Path) -> None:

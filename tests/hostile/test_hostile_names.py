@@ -146,7 +146,7 @@ def test_a_run_with_hostile_names_writes_nothing_elsewhere_and_a_card_of_plain_t
     assert not list((tmp_path / "outside").iterdir())
     files = {path for path in tree(root / "run") if "/" not in path}
     assert files <= {"README.md", "arms", "config.yaml", "explained", "log.txt", "pinned.yaml",
-                     "plan.json", "plots", "results", "run.json", "spent.jsonl",
+                     "plan.json", "plots", "report.html", "results", "run.json", "spent.jsonl",
                      "table.parquet"}  # fmt: skip
     card = (root / "run" / "README.md").read_text()
     assert html_tags(card) <= ALLOWED_TAGS | {"image plots/accuracy_speed-light.svg"}
@@ -167,7 +167,7 @@ def test_no_control_character_reaches_the_terminal(
         case "report":
             monkeypatch.setattr(registry, "report", lambda _: HostileReport(name))
             said = run_config(tmp_path, CONFIG)
-            assert (said.code, said.err.count("could not be written: ValueError: ")) == (1, 2)
+            assert (said.code, said.err.count("could not be written: ValueError: ")) == (1, 3)
         case "failed row":
             said = run_config(tmp_path, CONFIG, "--out", str(tmp_path / "run"), "--quiet",
                               backend=HostileBackend(name))  # fmt: skip

@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 
 from fake_backend import FakeBackend
 from quantbench import registry, run_dir
-from quantbench.core.errors import EXIT_FAILED, EXIT_USAGE, QuantbenchError
+from quantbench.core.errors import (
+    EXIT_FAILED,
+    EXIT_SOME_ROWS_FAILED,
+    EXIT_UNDECIDED,
+    EXIT_USAGE,
+    QuantbenchError,
+)
 from quantbench.core.results import SweepResult
 
 CATALOG = registry.catalog()
@@ -187,6 +193,39 @@ def test_the_card_of_a_spoilt_run_is_written_or_refused(
 
 def test_the_card_with_its_pictures_too(run: Run) -> None:
     fuzz(check_card, run, 3)
+
+
+def check_verdicts(run: Run, name: str, spoil: Spoil) -> None:
+    """The run is gated, and compared with what it was; or a line says why not."""
+    (run.path / name).write_bytes(spoil(run.texts[name]))
+    whole = str(run.path.parent / "whole")
+    conditions = ("--max-drop", "1", "--min-speedup", "1", "--max-slowdown", "3%")
+    for said in (
+        command("gate", str(run.path), "--row", "3", *conditions, "--baseline", whole),
+        command("compare", whole, str(run.path), "--shapes"),
+    ):
+        assert said.code in (0, EXIT_FAILED, EXIT_USAGE, EXIT_UNDECIDED, EXIT_SOME_ROWS_FAILED)
+        assert "Traceback" not in said.out + said.err
+        assert said.out or said.err.startswith("quantbench: ")
+
+
+@pytest.fixture
+def whole(run: Run) -> Iterator[None]:
+    copy = run.path.parent / "whole"
+    shutil.copytree(run.path, copy)
+    yield
+    shutil.rmtree(copy)
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_spoilt_run_is_gated_and_compared_or_refused(run: Run) -> None:
+    fuzz(check_verdicts, run, 60)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("whole")
+def test_a_spoilt_run_is_gated_and_compared_or_refused_many_times(run: Run) -> None:
+    fuzz(check_verdicts, run, 600, repeatable=False)
 
 
 @pytest.mark.slow

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
+from quantbench import registry
 from quantbench.analysis.compare import summarize
+from quantbench.cards.read import read_card
 from quantbench.core.errors import UsageError
+from quantbench.core.results import SweepResult
 from quantbench.core.specs import TaskSpec
 from quantbench.reports.card import render_card
-from quantbench.reports.card_parity import render_parity
-from quantbench.reports.published import read_seed_card
+from quantbench.reports.card_parity import first_difference, render_parity
 from synthetic import IMAGE_CLASSIFICATION, QUESTION_ANSWERING, report_inputs, sweep
 
 DATA = Path(__file__).parents[1] / "data"
@@ -22,19 +23,23 @@ CARDS: list[tuple[str, TaskSpec]] = [
 ]
 
 
-def texts(name: str) -> tuple[str, str]:
-    return (DATA / f"{name}.card.txt").read_text(), (DATA / f"{name}.json").read_text()
+def card_text(name: str) -> str:
+    return (DATA / f"{name}.card.txt").read_text()
+
+
+def imported(name: str) -> SweepResult:
+    return read_card(card_text(name), name, registry.catalog()).result
 
 
 @pytest.mark.parametrize("name", [name for name, _ in CARDS])
 def test_a_published_card_is_rendered_as_it_was(name: str) -> None:
-    card, tables = texts(name)
-    rendered = render_parity(read_seed_card(card, tables))
-    assert " ".join(rendered.split()) == " ".join(card.split())
+    rendered = render_parity(imported(name))
+    assert " ".join(rendered.split()) == " ".join(card_text(name).split())
+    assert first_difference(card_text(name), rendered) is None
 
 
 def test_tables_are_centred_and_padded_to_the_widest_cell() -> None:
-    lines = render_parity(read_seed_card(*texts("vit-beans"))).splitlines()
+    lines = render_parity(imported("vit-beans")).splitlines()
     tables = [line for line in lines if line.startswith("|")]
     first = tables[:10]
     assert len({len(line) for line in first}) == 1
@@ -42,7 +47,7 @@ def test_tables_are_centred_and_padded_to_the_widest_cell() -> None:
 
 
 def test_the_header_becomes_a_config() -> None:
-    config = read_seed_card(*texts("distilbert-squad")).config
+    config = imported("distilbert-squad").config
     assert config.backend == "sagemaker-training"
     assert config.backend_args["instance_type"] == "ml.g4dn.2xlarge"
     assert config.max_eval_samples == 1000
@@ -61,7 +66,7 @@ def test_the_header_becomes_a_config() -> None:
 def test_an_imported_card_has_a_default_form_without_invented_intervals(
     name: str, task: TaskSpec
 ) -> None:
-    result = read_seed_card(*texts(name))
+    result = imported(name)
     card = render_card(*report_inputs(result, task))
     assert "no intervals, and nothing is recommended" in card
     assert "[95 %]" not in card
@@ -72,7 +77,7 @@ def test_an_imported_card_has_a_default_form_without_invented_intervals(
 
 
 def test_speedups_of_an_imported_card_are_ratios_of_its_means() -> None:
-    summary = summarize(read_seed_card(*texts("distilbert-squad")), QUESTION_ANSWERING)
+    summary = summarize(imported("distilbert-squad"), QUESTION_ANSWERING)
     arm = summary.rows[0].arm
     assert arm is not None
     cell = arm.cells[0]
@@ -87,19 +92,11 @@ def test_a_measured_sweep_has_no_published_form() -> None:
         render_parity(sweep())
 
 
-def test_a_text_that_is_no_card_is_refused() -> None:
-    _, tables = texts("vit-beans")
-    with pytest.raises(UsageError, match="header could not be read"):
-        read_seed_card("# A model", tables)
-
-
-def test_tables_that_are_not_the_cards_are_refused() -> None:
-    card, tables = texts("vit-beans")
-    with pytest.raises(UsageError, match="not JSON"):
-        read_seed_card(card, "{")
-    with pytest.raises(UsageError, match="must hold"):
-        read_seed_card(card, "[]")
-    data = json.loads(tables)
-    del data["accuracy"][0]["per_channel"]
-    with pytest.raises(UsageError, match="does not fit"):
-        read_seed_card(card, json.dumps(data))
+@pytest.mark.parametrize(
+    ("given", "rendered", "offset"),
+    [("a  b\nc", "a b c\n", None), ("a b", "a x", 2), ("a b", "a", 2), ("a ", "a b", 2)],
+)
+def test_a_difference_is_found_at_the_first_word_of_the_card_that_has_it(
+    given: str, rendered: str, offset: int | None
+) -> None:
+    assert first_difference(given, rendered) == offset

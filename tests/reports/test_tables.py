@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,8 +11,9 @@ import pytest
 
 from quantbench.analysis.compare import summarize
 from quantbench.core.plan import ORIGINAL_ID
-from quantbench.core.results import Failed
+from quantbench.core.results import ArmResult, Evaluation, Failed
 from quantbench.reports import tables
+from quantbench.reports.card_details import what_rows_did
 from synthetic import QUESTION_ANSWERING, config, report_inputs, sweep, with_arm
 
 
@@ -28,6 +30,32 @@ def test_a_parquet_file_has_a_line_per_row_and_cell(tmp_path: Path) -> None:
     assert third[0]["exact_match.drop_points"] == pytest.approx(1 / 6)
     assert lines[-1]["status"] == "refused"
     assert "opset 13 or newer" in lines[-1]["problem"]
+
+
+def test_how_far_logits_are_is_in_the_table_and_in_the_card_of_tasks_that_have_them() -> None:
+    result = sweep()
+    arms = tuple(_with_probabilities(arm) for arm in result.arms)
+    summary = summarize(result.model_copy(update={"arms": arms}), QUESTION_ANSWERING)
+    third = next(line for line in tables.rows_as_json(summary) if line["row"] == 3)
+    assert third["kl_divergence_nats"] == pytest.approx(math.log(2) - 0.325, abs=0.001)
+    assert third["logit_rms"] is None
+    nats = third["kl_divergence_nats"]
+    assert isinstance(nats, float)
+    assert f"(KL divergence of classes: {nats:.2g} nats)" in what_rows_did(summary)
+    assert "KL divergence" not in what_rows_did(summarize(result, QUESTION_ANSWERING))
+
+
+def _with_probabilities(arm: ArmResult) -> ArmResult:
+    """The original is sure (0.9 to 0.1), the others do not know."""
+    if not isinstance(arm.evaluation, Evaluation):
+        return arm
+    share = 0.9 if arm.arm.id == ORIGINAL_ID else 0.5
+    logs = ((math.log(share), math.log(1 - share)),)
+    predictions = tuple(
+        item.model_copy(update={"log_probabilities": logs}) for item in arm.evaluation.predictions
+    )
+    evaluation = arm.evaluation.model_copy(update={"predictions": predictions})
+    return arm.model_copy(update={"evaluation": evaluation})
 
 
 def test_columns_keep_their_types_when_nothing_was_measured(tmp_path: Path) -> None:

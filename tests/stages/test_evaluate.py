@@ -66,6 +66,31 @@ def test_a_nan_in_an_output_fails_and_names_the_sample_and_the_first_node() -> N
         evaluated([float("nan")])
 
 
+@dataclass(frozen=True)
+class Sorting(Numbers):
+    """A task of three classes, with words."""
+
+    def decode(self, *_: Any) -> Prediction:
+        return Prediction(answer=1, log_probabilities=((-1.0, -1.1, -1.2),) * 2, logits=(0.5,))
+
+
+def test_logits_are_kept_of_the_first_samples_until_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("quantbench.stages.evaluate.MOST_KEPT_LOGITS", 15)
+    found = evaluate(
+        cast("Session", Model()),
+        cast("TaskRun", Sorting()),
+        [{"x": 0.0}] * 4,
+        list("abcd"),
+        ("accuracy",),
+        None,
+        lambda _: None,
+    )
+    assert [len(item.log_probabilities) for item in found.predictions] == [2, 2, 0, 0]
+    assert [len(item.logits) for item in found.predictions] == [1, 1, 0, 0]
+
+
 def test_infinite_logits_are_numbers() -> None:
     assert evaluated([float("-inf"), 1.0]) == 1.0
 

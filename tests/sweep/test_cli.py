@@ -26,7 +26,7 @@ def test_help_names_every_command_with_examples(capsys: pytest.CaptureFixture[st
         cli.main(["--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    for command in ("run", "plan", "schema", "demo", "card"):
+    for command in ("run", "plan", "schema", "demo", "card", "report"):
         assert f"    {command} " in text
     assert "examples:" in text
 

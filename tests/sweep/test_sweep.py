@@ -65,7 +65,7 @@ def test_the_run_folder_holds_config_plan_results_table_card_and_log(
     names = {path.name for path in folder.iterdir()}
     assert names >= {
         "config.yaml", "plan.json", "run.json", "results", "table.parquet", "README.md", "plots",
-        "log.txt",
+        "log.txt", "report.html",
     }  # fmt: skip
     assert (folder / "config.yaml").read_text() == config.read_text()
     assert len(list((folder / "arms").iterdir())) == 8
@@ -213,6 +213,21 @@ def test_the_card_can_be_written_again_from_the_results_alone(
     card.unlink()
     assert cli.main(["card", "runs/sweep"]) == 0
     assert card.read_text() == before
+
+
+def test_the_html_report_can_be_written_again_and_nothing_else_is(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(FakeBackend(), monkeypatch)
+    report, card = Path("runs/sweep/report.html"), Path("runs/sweep/README.md")
+    before = report.read_text(encoding="utf-8")
+    report.unlink()
+    card.unlink()
+    capsys.readouterr()
+    assert cli.main(["report", "runs/sweep"]) == 0
+    assert capsys.readouterr().out == "runs/sweep/report.html\n"
+    assert report.read_text(encoding="utf-8") == before
+    assert not card.exists()
 
 
 def test_a_report_that_fails_keeps_no_other_from_being_written(

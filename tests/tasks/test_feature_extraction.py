@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from quantbench.analysis.accuracy import cosine
+from quantbench.analysis.distance import cosine
 from quantbench.core.errors import ConfigError, QuantbenchError
 from quantbench.core.results import Evaluation, Prediction
 from quantbench.protocols import SessionOptions

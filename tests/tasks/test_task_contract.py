@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import log_softmax
 
 from quantbench.core.errors import UsageError
 from quantbench.core.metric_values import metric_value
@@ -238,6 +239,33 @@ def test_predictions_and_references_are_json(case: Case, run: TaskRun) -> None:
     answers = [prediction.answer for prediction in predict(case, run)]
     values = [answers, [run.reference(row) for row in case.rows]]
     assert json.loads(json.dumps(values, allow_nan=False)) == values
+
+
+def test_class_logits_are_kept_as_what_they_stand_for(case: Case, run: TaskRun) -> None:
+    for row, prediction in zip(case.rows, predict(case, run), strict=True):
+        encoded = run.encode(row)
+        outputs = [case.outputs(dict(part.inputs)) for part in encoded]
+        if case.task.spec.output_names != ("logits",):
+            assert (prediction.log_probabilities, prediction.logits) == ((), ())
+        elif prediction.log_probabilities:
+            # One class is right: of the sample, or of each word at its first token.
+            places = [
+                [0] if output["logits"].ndim == 2 else [p for p in part.context if p is not None]
+                for part, output in zip(encoded, outputs, strict=True)
+            ]
+            logits = np.concatenate(
+                [
+                    np.atleast_2d(output["logits"][0])[found]
+                    for output, found in zip(outputs, places, strict=True)
+                ]
+            )
+            assert prediction.logits == ()
+            kept = np.array(prediction.log_probabilities)
+            np.testing.assert_allclose(kept, log_softmax(logits, axis=1), atol=1e-4)
+        else:
+            (output,) = outputs
+            assert prediction.logits == pytest.approx(output["logits"][0].tolist(), abs=1e-4)
+        assert json.dumps(prediction.model_dump(mode="json"), allow_nan=False)
 
 
 def test_scores_cover_every_metric_and_every_sample(case: Case, run: TaskRun) -> None:

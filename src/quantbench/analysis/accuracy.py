@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
@@ -199,19 +198,6 @@ def compare_metrics(
 def _counted(before: Sequence[Parts], after: Sequence[Parts]) -> list[bool]:
     """Per sample, whether it contributes to the counts of either model."""
     return [any(old) or any(new) for old, new in zip(before, after, strict=True)]
-
-
-def cosine(original: Evaluation, optimized: Evaluation) -> float | None:
-    """The mean cosine of the vectors that both models make of the same texts; None without any."""
-    pairs = zip(original.predictions, optimized.predictions, strict=True)
-    found = [
-        sum(a * b for a, b in zip(old.vector, new.vector, strict=True))
-        / math.hypot(*old.vector)
-        / math.hypot(*new.vector)
-        for old, new in pairs
-        if old.vector and new.vector
-    ]
-    return fmean(found) if found else None
 
 
 def agreement(original: Evaluation, optimized: Evaluation) -> float:

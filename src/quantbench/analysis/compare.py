@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quantbench.analysis import accuracy, quiet, timing
+from quantbench.analysis import accuracy, distance, quiet, timing
 from quantbench.analysis.consistent import check_consistent
 from quantbench.analysis.facts import Facts
 from quantbench.analysis.failures import failures, failures_of_others
@@ -24,7 +24,6 @@ from quantbench.core.specs import TaskSpec
 from quantbench.core.summary import (
     ArmSummary,
     CellSummary,
-    Latency,
     Load,
     Noise,
     Ratio,
@@ -101,8 +100,16 @@ def _warnings_for_all(facts: Facts, loads: Sequence[Load]) -> tuple[str, ...]:
 
 def _two_states(facts: Facts) -> str | None:
     """The cells in which the blocks of an arm were in two states."""
+    arms = [item for arm in facts.plan.arms if (item := facts.own(arm.id)) is not None]
     found = {
-        cell.name: sum(latency.is_bimodal for latency in _latencies(facts, cell))
+        cell.name: sum(
+            any(
+                latency.is_bimodal
+                for item in facts.own_timings(arm.arm.id, cell)
+                if (latency := facts.latency(item)) is not None
+            )
+            for arm in arms
+        )
         for cell in facts.plan.cells
     }
     named = [f"{name}: {count} of the models" for name, count in found.items() if count]
@@ -112,11 +119,6 @@ def _two_states(facts: Facts) -> str | None:
         f"times have two states, a fast and a slow one ({'; '.join(named)}): the milliseconds may "
         "be those of neither; compare by the ratios and their intervals"
     )
-
-
-def _latencies(facts: Facts, cell: Cell) -> list[Latency]:
-    found = (facts.latency(item) for item in facts.timings_of_all(cell))
-    return [latency for latency in found if latency is not None]
 
 
 def _loads(facts: Facts) -> tuple[Load, ...]:
@@ -179,6 +181,7 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
     own = facts.own(arm_id)
     measured = facts.own(facts.resolve(arm_id))
     original, optimized = facts.evaluation(ORIGINAL_ID), facts.evaluation(arm_id)
+    pair = (original, optimized) if original and optimized else None
     cells = tuple(_cell(facts, arm_id, reference_id, cell) for cell in facts.plan.cells)
     artifact = own.artifact if own and isinstance(own.artifact, Artifact) else None
     if artifact is None and measured and isinstance(measured.artifact, Artifact):
@@ -189,17 +192,18 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
         id=facts.resolve(arm_id),
         metrics=(
             accuracy.compare_metrics(
-                original,
-                optimized,
+                *pair,
                 facts.metrics,
                 facts.config.seed,
                 facts.num_compared if reference_id not in (None, arm_id) else 1,
             )
-            if original and optimized
+            if pair
             else ()
         ),
-        agreement=accuracy.agreement(original, optimized) if original and optimized else None,
-        cosine=accuracy.cosine(original, optimized) if original and optimized else None,
+        agreement=accuracy.agreement(*pair) if pair else None,
+        cosine=distance.cosine(*pair) if pair else None,
+        kl_divergence_nats=distance.kl_divergence_nats(*pair) if pair else None,
+        logit_rms=distance.logit_rms(*pair) if pair else None,
         cells=cells,
         speedup=SAME if same else timing.overall([c.speedup for c in cells if c.speedup]),
         quantization_speedup=timing.overall(
@@ -278,5 +282,24 @@ def _noise(facts: Facts) -> tuple[Noise, ...]:
         and item.reference_id == facts.resolve(found.arm.id.removesuffix("-twin"))
     ]
     pairs = [(copy, facts.anchor(copy)) for copy in copies]
-    floors = [timing.noise(c.cell, a, c) for c, a in pairs if a is not None]
-    return tuple(floor for floor in floors if floor is not None)
+    floors = [
+        (copy, timing.noise(copy.cell, anchor, copy))
+        for copy, anchor in pairs
+        if anchor is not None
+    ]
+    return tuple(
+        floor.model_copy(update={"rows": _rows_of(facts, copy)})
+        for copy, floor in floors
+        if floor is not None
+    )
+
+
+def _rows_of(facts: Facts, copy: Timing) -> tuple[int, ...]:
+    """The rows whose times are of the session of that timing."""
+    return tuple(
+        row.number
+        for row in facts.plan.rows
+        if row.arm_id is not None
+        and isinstance(found := facts.timing(row.arm_id, copy.cell), Timing)
+        and found.session == copy.session
+    )

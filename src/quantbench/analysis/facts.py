@@ -80,14 +80,18 @@ class Facts:
 
     def timings(self, arm_id: str, cell: Cell) -> tuple[Timing | TimingFailed, ...]:
         """All times that hold for that arm in that cell, one entry per session."""
-        return tuple(self._timings.get((self.resolve(arm_id), cell), ()))
+        return self.own_timings(self.resolve(arm_id), cell)
+
+    def own_timings(self, arm_id: str, cell: Cell) -> tuple[Timing | TimingFailed, ...]:
+        """The times of exactly that arm in that cell, one entry per session."""
+        return tuple(self._timings.get((arm_id, cell), ()))
 
     def timings_of_all(self, cell: Cell) -> list[Timing]:
         """The times of all arms in that cell, of all sessions."""
         return [
             item
             for arm_id in self._arms
-            for item in self._timings.get((arm_id, cell), ())
+            for item in self.own_timings(arm_id, cell)
             if isinstance(item, Timing)
         ]
 

@@ -19,7 +19,7 @@ def failures(facts: Facts, arm_id: str) -> tuple[Failure, ...]:
     found = facts.own(facts.resolve(arm_id))
     if found is None:
         error = f"{arm_id} has not been run"
-        return (Failure(stage="run", error=error, hint=_RUN_AGAIN, not_run=True),)
+        return (Failure(stage="run", error=error, hint=_RUN_AGAIN, was_tried=False),)
     failed = [
         Failure(stage=item.stage, error=item.error, hint=item.hint)
         for item in (found.artifact, found.evaluation)
@@ -82,4 +82,4 @@ def _failures_of(facts: Facts, arm_id: str, cell: Cell | None) -> list[Failure]:
 
 
 def _not_run(stage: str, cell: Cell | None) -> Failure:
-    return Failure(stage=stage, error=_NOT_RUN, hint=_RUN_AGAIN, cell=cell, not_run=True)
+    return Failure(stage=stage, error=_NOT_RUN, hint=_RUN_AGAIN, cell=cell, was_tried=False)

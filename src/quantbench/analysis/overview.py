@@ -54,7 +54,7 @@ def overview(outline: SweepResult, summary: SweepSummary, is_running: bool) -> O
 
 
 def _state(summary: SweepSummary) -> State:
-    if any(failure.not_run for arm in _arms(summary) for failure in arm.failures):
+    if any(not failure.was_tried for arm in _arms(summary) for failure in arm.failures):
         return "unfinished"
     if all(row.status in ("failed", "refused") for row in summary.rows):
         return "failed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from statistics import median
 
@@ -13,6 +14,8 @@ from quantbench.core.summary import Latency, LatencyMode, Noise, Ratio
 
 # The session is invalid when two copies of one file differ by more than this for certain.
 INVALID_MARGIN = 0.01
+# In logs: bounds further away than this are no numbers to reckon with.
+_WIDEST = 300.0
 
 
 def latency(timing: Timing) -> Latency:
@@ -49,6 +52,29 @@ def ratio(slow: Mapping[stats.Round, float], fast: Mapping[stats.Round, float]) 
         return None
     low, high = stats.ratio_interval(logs) or (None, None)
     return Ratio(value=value, low=low, high=high)
+
+
+def change(before: Ratio, after: Ratio) -> Ratio:
+    """How many times as high a ratio is as one that was measured in another session.
+
+    Both intervals are symmetric in logs, and what they miss is independent: in logs, the square of
+    the distance from the estimate to a bound is the sum of the squares of theirs (MOVER). Where
+    either has no bounds, there are none; nor where they are so wide that they say nothing.
+
+    References:
+        W. Howe, "Approximate confidence limits on the mean of X + Y where X and Y are two tabled
+        independent random variables", JASA 69 (1974), 789-794; G. Zou, A. Donner, "Construction of
+        confidence limits about effect measures", Statistics in Medicine 27 (2008), 1693-1702.
+    """
+    value = after.value / before.value
+    shared = before.shared and after.shared
+    if before.low is None or before.high is None or after.low is None or after.high is None:
+        return Ratio(value=value, shared=shared)
+    down = math.hypot(math.log(after.value / after.low), math.log(before.high / before.value))
+    up = math.hypot(math.log(after.high / after.value), math.log(before.value / before.low))
+    if max(down, up) > _WIDEST:
+        return Ratio(value=value, shared=shared)
+    return Ratio(value=value, low=value * math.exp(-down), high=value * math.exp(up), shared=shared)
 
 
 def noise(cell: Cell, reference: Timing, twin: Timing) -> Noise | None:

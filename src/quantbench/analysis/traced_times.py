@@ -79,7 +79,7 @@ def _session(known: Known, summary: SweepSummary, row: RowSummary, arm_id: str, 
     timed = [
         _timed(known, once[other], other, cell, found) for other in dict.fromkeys(arms.values())
     ]
-    noise = next((item for item in summary.noise if item.cell == cell), None)
+    noise = summary.noise_of(cell, row.number)
     if noise is not None:
         facts |= _ratio("noise", noise.ratio) | {"noise_is_too_large": noise.invalid}
     load = next((item for item in summary.loads if item.cell == cell), None)

@@ -28,6 +28,14 @@ class LocalArgs(Frozen):
     supported_instructions: Literal["avx2", "avx512", "avx512_vnni", "amx"] | None = Field(
         None, description="Refuse to run on a processor that lacks these."
     )
+    memory_gib: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="What all processes at one time may take together, in GiB: four fifths of the "
+        "machine's memory if null. Arms that do not fit are timed in groups, each with its own "
+        "reference and twin, and fewer files are made side by side.",
+    )
 
 
 class LocalRun:

@@ -1,4 +1,4 @@
-"""`quantbench run`, `demo` and `card`: do a sweep, write its reports."""
+"""`quantbench run`, `demo`, `card` and `report`: do a sweep, write its reports."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import importlib.resources
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quantbench.commands.config_files import read_config_file
 from quantbench.core.errors import EXIT_FAILED, EXIT_OK, EXIT_SOME_ROWS_FAILED, QuantbenchError
 from quantbench.core.printable import printable
+from quantbench.reports.paths import CARD, REPORT
+
+if TYPE_CHECKING:
+    from quantbench.sweep import Reported
 
 DEMOS = ("questions", "digits")
 
@@ -54,7 +59,7 @@ def run_config(path: Path, out: Path, quiet: bool, as_json: bool, fresh: bool) -
         print(json.dumps(rows_as_json(summary), indent=1))
     elif not quiet:
         print_result(summary, out, sys.stdout)
-    if _print_problems(reported.problems):
+    if print_problems(reported.problems):
         return EXIT_FAILED
     statuses = [row.status for row in summary.rows]
     bad = [status for status in statuses if status in ("failed", "refused", "partial")]
@@ -76,21 +81,34 @@ def run_demo(out: Path, quiet: bool) -> int:
 
 def write_card(path: Path) -> int:
     """`quantbench card`: every report of a run, from its stored results alone."""
+    reported = _written_again(path, None)
+    print(path / CARD)
+    return EXIT_FAILED if print_problems(reported.problems) else EXIT_OK
+
+
+def write_html(path: Path) -> int:
+    """`quantbench report`: the HTML report of a run, from its stored results alone."""
+    if print_problems(_written_again(path, ("html",)).problems):
+        return EXIT_FAILED
+    print(path / REPORT)
+    return EXIT_OK
+
+
+def _written_again(path: Path, names: Sequence[str] | None) -> Reported:
+    """Write those reports of a run; all of them for None."""
     from quantbench.run_dir import check_run, locked
     from quantbench.sweep import write_reports
 
     check_run(path)
     try:
         with locked(path):
-            reported = write_reports(path)
+            return write_reports(path, names)
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         raise QuantbenchError(f"cannot write{where}: {error.strerror or error}") from error
-    print(path / "README.md")
-    return EXIT_FAILED if _print_problems(reported.problems) else EXIT_OK
 
 
-def _print_problems(problems: tuple[str, ...]) -> bool:
+def print_problems(problems: tuple[str, ...]) -> bool:
     """Tell which reports could not be written; returns whether there were any."""
     for problem in problems:
         print(f"quantbench: {printable(problem)}", file=sys.stderr)

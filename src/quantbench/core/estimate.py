@@ -30,7 +30,6 @@ _GUESSED_SECONDS = {
 }
 # Stages whose time grows with the number of parameters.
 _WORK_ON_A_MODEL = frozenset({"export", "optimize", "calibrate", "quantize", "evaluate", "explain"})
-_FLOAT_BYTES = 4
 # What of an earlier unit is looked at: machines and models change.
 _MOST_ENTRIES = 30
 
@@ -138,7 +137,7 @@ def disk_bytes(plan: Plan, subject: Subject | None) -> int | None:
     if subject is None:
         return None
     num_files = len(plan.variants) + len(plan.prepared)
-    return num_files * subject.num_parameters * _FLOAT_BYTES
+    return num_files * subject.float_bytes
 
 
 def naive_seconds(plan: Plan, seconds: Mapping[str, float], duration_s: float) -> float:

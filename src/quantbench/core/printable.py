@@ -6,7 +6,7 @@ import re
 
 # What a terminal acts on, what turns the direction of writing or ends a line unseen, and halves of
 # characters, which cannot be encoded. Line feeds and tabs are what our own messages are made of.
-_UNPRINTABLE = re.compile(
+UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
@@ -15,7 +15,7 @@ _LONGEST = 120
 
 def printable(text: str) -> str:
     r"""The text with control characters written out: escape becomes `\x1b`, and so on."""
-    return _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
+    return UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:

@@ -101,6 +101,11 @@ class Prediction(Frozen):
     answer is a number (a class); `score` is the model's own, and differs by rounding. `top` lists
     the most likely classes, the answer first, where the task was asked for them; `vector` is what
     the model made of the texts, each part of length 1, where that is what it is for.
+
+    For the distance of two models, `log_probabilities` are those of all classes, an entry for the
+    sample or one for each of its words, where exactly one class is right; `logits` are the logits
+    where they stand each for itself. Both are rounded, and empty where one is not finite, or where
+    an evaluation has more of them than are kept.
     """
 
     answer: JsonValue
@@ -108,6 +113,8 @@ class Prediction(Frozen):
     score: float | None = None
     top: tuple[int, ...] = ()
     vector: tuple[float, ...] = ()
+    log_probabilities: tuple[tuple[float, ...], ...] = ()
+    logits: tuple[float, ...] = ()
 
 
 class Evaluation(Frozen):
@@ -314,6 +321,11 @@ class Subject(Frozen):
     calibration_num_rows: int | None
     num_shared_samples: int | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def float_bytes(self) -> int:
+        """The size of the parameters as float32."""
+        return 4 * self.num_parameters
 
 
 class Spent(Frozen):

@@ -128,7 +128,7 @@ class Failure(Frozen):
     """A unit of work that failed, or was not done; `cell` where it was one cell's timing.
 
     `of` names whose it is, where an arm lacks numbers because of another one: what it is compared
-    with. `not_run` says that it was not done (yet), rather than failed.
+    with. `was_tried` is False where it was not done yet.
     """
 
     stage: str
@@ -136,7 +136,7 @@ class Failure(Frozen):
     hint: str | None
     cell: Cell | None = None
     of: str | None = None
-    not_run: bool = False
+    was_tried: bool = True
 
 
 class ArmSummary(Frozen):
@@ -144,6 +144,8 @@ class ArmSummary(Frozen):
 
     `agreement` is the share of samples that are answered as the original does, `cosine` the mean
     cosine of its vectors and the original's, where vectors are what the model makes.
+    `kl_divergence_nats` is how far its probabilities of the classes are from the original's, where
+    one class is right, `logit_rms` how far other logits are (`analysis.distance`).
 
     `speedup` is the geometric mean over cells, `quantization_speedup` that of the step from the
     reference to this arm alone; their bounds are the geometric means of the cells'
@@ -154,6 +156,8 @@ class ArmSummary(Frozen):
     metrics: tuple[MetricSummary, ...] = ()
     agreement: float | None = None
     cosine: float | None = None
+    kl_divergence_nats: float | None = None
+    logit_rms: float | None = None
     cells: tuple[CellSummary, ...] = ()
     speedup: Ratio | None = None
     quantization_speedup: Ratio | None = None
@@ -201,12 +205,14 @@ class RowSummary(Frozen):
 class Noise(Frozen):
     """The second copy of the reference against the first, in one cell: what "equal" looks like.
 
-    `invalid` says that the interval excludes 1 by more than 1 %.
+    `invalid` says that the interval excludes 1 by more than 1 %. `rows` are those that were timed
+    in the same session.
     """
 
     cell: Cell
     ratio: Ratio
     invalid: bool
+    rows: tuple[int, ...] = ()
 
 
 class Load(Frozen):
@@ -255,6 +261,11 @@ class SweepSummary(Frozen):
     loads: tuple[Load, ...] = ()
     inert: tuple[Inert, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def noise_of(self, cell: Cell, row_number: int) -> Noise | None:
+        """The noise floor of the session in which a row was timed; None if none is known."""
+        here = [noise for noise in self.noise if noise.cell == cell]
+        return next((noise for noise in here if row_number in noise.rows), None)
 
     @property
     def invalid_session(self) -> bool:

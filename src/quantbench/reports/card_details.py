@@ -64,11 +64,20 @@ def noise_floor(summary: SweepSummary) -> str:
             "No second copy of the reference was timed: how equal equal files measure is not known."
         )
     body = [[noise.cell.name, ratio(noise.ratio), _valid(noise)] for noise in summary.noise]
-    return (
+    text = (
         "A second copy of ONNX Runtime fp32 was timed as if it were a configuration. Its time over "
-        "the first copy's should be 1; differences of this size between rows mean nothing.\n\n"
-        + table(["shape", "copy / copy [95 %]", "valid"], body)
+        "the first copy's should be 1; differences of this size between rows mean nothing."
     )
+    head = ["shape", "copy / copy [95 %]", "valid"]
+    if len({noise.cell for noise in summary.noise}) < len(summary.noise):
+        text += (
+            " Not all rows were timed in one session: some were measured earlier, or all together "
+            "would not have fit in memory. Each session has a first and a second copy of its own."
+        )
+        head.append("rows")
+        for line, noise in zip(body, summary.noise, strict=True):
+            line.append(", ".join(map(str, noise.rows)) or "none")
+    return f"{text}\n\n{table(head, body)}"
 
 
 def _valid(noise: Noise) -> str:
@@ -168,7 +177,19 @@ def _did(name: str, arm: ArmSummary, summary: SweepSummary) -> list[str]:
             flips += f" (p = {metric.mcnemar_p:.2g})"
         cells.append(flips)
     same = NOTHING if arm.agreement is None else f"{arm.agreement:.1%}"
-    return [*cells, same if arm.cosine is None else f"{same} (vectors: cosine {arm.cosine:.4f})"]
+    return [*cells, same + "".join(f" ({distance})" for distance in _distances(arm))]
+
+
+def _distances(arm: ArmSummary) -> list[str]:
+    """How far the outputs are from the original's, where the task has what says it."""
+    found: list[str] = []
+    if arm.cosine is not None:
+        found.append(f"vectors: cosine {arm.cosine:.4f}")
+    if arm.kl_divergence_nats is not None:
+        found.append(f"KL divergence of classes: {arm.kl_divergence_nats:.2g} nats")
+    if arm.logit_rms is not None:
+        found.append(f"logits: RMS difference {arm.logit_rms:.2g}")
+    return found
 
 
 def _prepared(found: PreparedFacts | None) -> list[str]:

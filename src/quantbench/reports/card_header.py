@@ -5,36 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from quantbench.cards.parameters import PARAMETERS
 from quantbench.core.config import SweepConfig
 from quantbench.core.frozen import Frozen
 from quantbench.reports.markdown import literal
-
-# Printed as fixed parameters where they were given. How accuracy and time were measured is said
-# where their numbers are, and the whole config under "How to reproduce".
-PARAMETERS: tuple[str, ...] = (
-    "model_name_or_path",
-    "model_revision",
-    "dataset",
-    "task_args",
-    "quantization_approach",
-    "operators_to_quantize",
-    "node_exclusion",
-    "per_channel",
-    "quant_format",
-    "activation_type",
-    "activation_symmetric",
-    "weight_type",
-    "weight_symmetric",
-    "reduce_range",
-    "quantize_activation_matmul",
-    "clamp_mask",
-    "smooth_quant_alpha",
-    "calibration",
-    "weight_only",
-    "framework",
-    "framework_args",
-    "aware_training",
-)
 
 
 def header(config: SweepConfig, evaluation_samples: str) -> str:

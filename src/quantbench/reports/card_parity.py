@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import yaml
@@ -43,6 +44,22 @@ def render_parity(result: SweepResult) -> str:
         *_times(rows),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def first_difference(text: str, rendered: str) -> int | None:
+    """Where a card's text differs from a rendering of it, but for white space.
+
+    Returns:
+        The offset in `text` of the first word that differs; None if the two are the same.
+    """
+    given = list(re.finditer(r"\S+", text))
+    again = rendered.split()
+    for found, word in zip(given, again, strict=False):
+        if found[0] != word:
+            return found.start()
+    if len(given) == len(again):
+        return None
+    return given[len(again)].start() if len(given) > len(again) else len(text)
 
 
 def _accuracy(rows: Sequence[PublishedRow]) -> str:

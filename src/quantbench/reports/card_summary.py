@@ -28,7 +28,16 @@ def summary_blocks(
     result: SweepResult, summary: SweepSummary, recommendation: Recommendation
 ) -> list[str]:
     """The blocks above the header lines."""
-    blocks = [_title(result), _tested(result, summary)]
+    blocks = [_title(result), *told(result, summary, recommendation)]
+    if accuracy_speed_points(summary):
+        alt = f"Drop in {summary.primary_metric} against speed-up over {summary.original_name}"
+        blocks.append(picture(paths.PICTURE_STEM, alt))
+    return blocks
+
+
+def told(result: SweepResult, summary: SweepSummary, recommendation: Recommendation) -> list[str]:
+    """What was tested, what to deploy and why, and what each step gave: the blocks in words."""
+    blocks = [_tested(result, summary)]
     if not summary.measured:
         blocks.append(
             "This card was imported: its numbers are means without their raw data, so there are "
@@ -37,9 +46,6 @@ def summary_blocks(
     else:
         blocks.append(_advice(summary, recommendation))
         blocks += _steps(summary, recommendation)
-    if accuracy_speed_points(summary):
-        alt = f"Drop in {summary.primary_metric} against speed-up over {summary.original_name}"
-        blocks.append(picture(paths.PICTURE_STEM, alt))
     return blocks
 
 

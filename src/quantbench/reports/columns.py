@@ -94,6 +94,15 @@ _STATUS = (
     Column(
         "agreement", "number", "share", "samples answered as the original does", "not evaluated"
     ),
+    Column(
+        "kl_divergence_nats",
+        "number",
+        "nats",
+        "mean, of its classes from the original's",
+        "no classes with kept logits",
+    ),
+    Column("logit_rms", "number", "", "root mean square change of the logits", "none were kept"),
+    Column("cosine", "number", "", "mean, of its vectors and the original's", "no vectors"),
 )
 
 

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 CARD = "README.md"
+REPORT = "report.html"
 TABLE = "table.parquet"
 PICTURE_STEM = "plots/accuracy_speed"

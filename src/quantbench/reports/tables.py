@@ -96,6 +96,9 @@ def row_line(row: RowSummary, summary: SweepSummary) -> Line:
         "opset": arm.opset if arm else None,
         "nodes_quantized": sum(n.quantized for n in arm.nodes.values()) if arm else None,
         "agreement": arm.agreement if arm else None,
+        "kl_divergence_nats": arm.kl_divergence_nats if arm else None,
+        "logit_rms": arm.logit_rms if arm else None,
+        "cosine": arm.cosine if arm else None,
     }
     metrics = {metric.name: metric for metric in arm.metrics} if arm else {}
     for name in summary.metric_names:

@@ -14,6 +14,10 @@ from quantbench.core.results import Evaluation, Prediction
 from quantbench.protocols import Inputs, Outputs, Session, TaskRun
 from quantbench.tasks.rows import naming_row
 
+# Numbers that all predictions of an evaluation may keep for the distance to another model: 2 to
+# 3 MB of JSON. The first samples have them; drawn at random, they stand for all.
+MOST_KEPT_LOGITS = 2**18
+
 
 def evaluate(
     session: Session,
@@ -48,6 +52,7 @@ def evaluate(
     predictions: list[Prediction] = []
     references: list[JsonValue] = []
     clusters: list[str] = []
+    num_kept = 0
     for sample_id, row in zip(sample_ids, rows, strict=True):
         with naming_row(sample_id):
             encoded = task.encode(row)
@@ -55,7 +60,11 @@ def evaluate(
         outputs = [session.bind(part.inputs)() for part in encoded]
         for part, found in zip(encoded, outputs, strict=True):
             _check_numbers(sample_id, part.inputs, found, first_nan)
-        predictions.append(task.decode(row, encoded, outputs))
+        prediction = task.decode(row, encoded, outputs)
+        num_kept += len(prediction.logits) + sum(map(len, prediction.log_probabilities))
+        if num_kept > MOST_KEPT_LOGITS:
+            prediction = prediction.model_copy(update={"logits": (), "log_probabilities": ()})
+        predictions.append(prediction)
         if cluster_key is not None:
             clusters.append(str(row[cluster_key]))
         on_sample(len(predictions))

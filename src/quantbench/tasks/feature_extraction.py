@@ -78,7 +78,8 @@ class FeatureExtractionRun:
         vectors = [self._vector(output["last_hidden_state"][0]) for output in outputs]
         found = self.similarity.decode(np.array([vectors[0] @ vectors[1]]))
         kept = np.round(np.concatenate(vectors), _KEPT_DIGITS)
-        return found.model_copy(update={"vector": tuple(kept.tolist())})
+        # The cosine is no logit: how far the model is from another, the vectors say.
+        return found.model_copy(update={"vector": tuple(kept.tolist()), "logits": ()})
 
     def reference(self, row: Mapping[str, Any]) -> JsonValue:
         """How similar people say the texts are, in any unit.

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from quantbench.core.metric_values import metric_value
 from quantbench.core.results import Prediction
 from quantbench.protocols import Array, Scored
+from quantbench.tasks.kept_logits import kept_log_probabilities
 from quantbench.tasks.labels import label_id
 
 # Stands for an answer that is no class, in metrics of all classes: no reference equals it.
@@ -27,8 +28,9 @@ def most_likely(logits: Array, id2label: Mapping[int, str]) -> Prediction:
         id2label: the names to show, by the model's numbers.
 
     Returns:
-        As answer the model's class number, with its name and probability. All are None if a logit
-        is not a number, which no label equals: a broken model is wrong, not right by chance.
+        As answer the model's class number, with its name and probability, and those of all classes.
+        All are None if a logit is not a number, which no label equals: a broken model is wrong, not
+        right by chance.
     """
     logits = np.asarray(logits, dtype=np.float64)
     if np.isnan(logits).any():
@@ -36,7 +38,12 @@ def most_likely(logits: Array, id2label: Mapping[int, str]) -> Prediction:
     label = int(np.argmax(logits))
     total = float(np.exp(logits - logits[label]).sum()) if math.isfinite(logits[label]) else 1.0
     name = id2label.get(label, str(label))
-    return Prediction(answer=label, name=name, score=1.0 / total)
+    return Prediction(
+        answer=label,
+        name=name,
+        score=1.0 / total,
+        log_probabilities=kept_log_probabilities(logits[None]),
+    )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from quantbench.core.errors import ConfigError, Problem, QuantbenchError
 from quantbench.core.metric_values import metric_value
 from quantbench.core.results import Prediction
 from quantbench.protocols import Array, Scored
+from quantbench.tasks.kept_logits import kept_logits
 from quantbench.tasks.labels import REFERENCE_PARAMETER
 
 # Digits after the point in which two models must be the same to agree on a sample.
@@ -46,7 +47,7 @@ class OneNumber:
                 hint="Something overflows inside it: if the original does not do it, leave out the "
                 "operators or nodes that were quantized (node_exclusion), or take another scheme.",
             )
-        return Prediction(answer=_agreed(value), score=value)
+        return Prediction(answer=_agreed(value), score=value, logits=kept_logits(logits[:1]))
 
     def reference(self, value: object) -> JsonValue:
         """The number in the label column.

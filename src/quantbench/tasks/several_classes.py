@@ -13,6 +13,7 @@ from quantbench.core.errors import ConfigError, Problem
 from quantbench.core.metric_values import metric_value
 from quantbench.core.results import Prediction
 from quantbench.protocols import Array, Scored
+from quantbench.tasks.kept_logits import kept_logits
 from quantbench.tasks.labels import REFERENCE_PARAMETER, label_id
 
 
@@ -34,8 +35,8 @@ class SeveralClasses:
             logits: [classes]; the probability of a class is the sigmoid of its logit.
 
         Returns:
-            As answer the model's class numbers, ascending, with their names, and the highest
-            probability of any class. All are None if a logit is not a number.
+            As answer the model's class numbers, ascending, with their names, the highest
+            probability of any class, and the logits. All are None if a logit is not a number.
         """
         logits = np.asarray(logits, dtype=np.float64)
         if np.isnan(logits).any():
@@ -43,7 +44,12 @@ class SeveralClasses:
         chosen = [int(number) for number in np.flatnonzero(logits > 0)]
         names = [self.id2label.get(number, str(number)) for number in chosen]
         highest = float(np.exp(-np.logaddexp(0.0, -logits.max())))
-        return Prediction(answer=[*chosen], name=", ".join(names) or "no class", score=highest)
+        return Prediction(
+            answer=[*chosen],
+            name=", ".join(names) or "no class",
+            score=highest,
+            logits=kept_logits(logits),
+        )
 
     def reference(self, value: object) -> JsonValue:
         """The model's class numbers for one value of the label column, ascending.

@@ -14,9 +14,10 @@ from quantbench.core.errors import ConfigError, Problem, UsageError
 from quantbench.core.frozen import Frozen
 from quantbench.core.results import Prediction
 from quantbench.core.specs import TaskSpec
-from quantbench.protocols import Encoded, Inputs, Outputs, Scored
+from quantbench.protocols import Array, Encoded, Inputs, Outputs, Scored
 from quantbench.tasks.entities import OUTSIDE, Scheme, letters, strange_tags
 from quantbench.tasks.entity_scores import METRICS, score_tags
+from quantbench.tasks.kept_logits import kept_log_probabilities
 from quantbench.tasks.labels import align_labels, class_names, label_id, matched_by_number
 from quantbench.tasks.tokenizer import Tokenizer, check_length, load_tokenizer
 from quantbench.tasks.word_windows import WordTokenizer, make_windows, word_tokenizer
@@ -82,13 +83,14 @@ class TokenClassificationRun:
             outputs: per window, `logits` [1, length or more, classes].
 
         Returns:
-            As answer the list of tags, as score the mean of their probabilities. A word without
-            a sub-token (an empty one, or of characters that the tokenizer drops) is `O`. Answer
-            and score are None if a logit is not a number: a broken model is wrong, not right by
-            chance.
+            As answer the list of tags, as score the mean of their probabilities; with those of all
+            tags for each word that has a sub-token. A word without one (an empty one, or of
+            characters that the tokenizer drops) is `O`. Answer and score are None if a logit is
+            not a number: a broken model is wrong, not right by chance.
         """
         tags: list[str] = []
         probabilities: list[float] = []
+        all_logits: list[Array] = []
         for part, output in zip(encoded, outputs, strict=True):
             places = [place for place in part.context if place is not None]
             logits = np.asarray(output["logits"][0], dtype=np.float64)[places]
@@ -99,8 +101,13 @@ class TokenClassificationRun:
                 OUTSIDE if place is None else self._name(next(found)) for place in part.context
             ]
             probabilities += _highest_probabilities(logits)
+            all_logits.append(logits)
         score = float(np.mean(probabilities)) if probabilities else None
-        return Prediction(answer=list[JsonValue](tags), score=score)
+        return Prediction(
+            answer=list[JsonValue](tags),
+            score=score,
+            log_probabilities=kept_log_probabilities(np.concatenate(all_logits)),
+        )
 
     def reference(self, row: Mapping[str, Any]) -> JsonValue:
         """The tags of a row, as the model names them.

@@ -32,7 +32,7 @@ STAGE_VERSIONS = {
     "optimize": 3,
     "calibrate": 2,
     "quantize": 3,
-    "evaluate": 1,
+    "evaluate": 2,
     "time": 4,
     "explain": 5,
 }

@@ -1,0 +1,1 @@
+"""How models are fine-tuned from MiniLM; see `minilm_docstrings.py` and `minilm_questions.py`."""
