@@ -243,9 +243,11 @@ def _is_number(value: JsonValue) -> bool:
 
 
 def _order(value: JsonValue) -> tuple[int, float, str]:
-    """Truths, then numbers, then text, then the rest as JSON."""
+    """Truths, then numbers, then text, then lists, item by item, and the rest."""
     if isinstance(value, bool):
         return (0, float(value), "")
     if isinstance(value, int | float):
         return (1, float(value), "")
-    return (2, 0.0, value) if isinstance(value, str) else (3, 0.0, canonical_json(value))
+    if isinstance(value, list):
+        return (3, 0.0, "\0".join(map(canonical_json, value)))
+    return (2, 0.0, value) if isinstance(value, str) else (4, 0.0, canonical_json(value))
