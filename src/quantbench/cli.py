@@ -24,6 +24,9 @@ examples:
   quantbench init MODEL --dataset D   a first config, guessed and commented
   quantbench plan sweep.yaml          what would be done, without doing it
   quantbench run sweep.yaml           do it; the card is runs/sweep/README.md
+  quantbench list                     the runs that there are
+  quantbench show runs/sweep          its rows, sorted, filtered; --row 3: everything about one
+  quantbench export RUN --table rows  a table as Parquet, CSV or JSON
   quantbench card runs/sweep          write the card again from the stored results
   quantbench report runs/sweep        write report.html again: plots, filters, every number
   quantbench trace RUN --row 3        what made the numbers of a row
@@ -42,6 +45,38 @@ examples:
 exit codes:
   0 fine   1 failed, or a gate is not passed   2 wrong usage or config   3 a gate is undecided
   4 finished, some rows failed   130 interrupted
+"""
+
+_SHOW_EPILOG = """\
+Columns are those of the table `rows` (docs/tables.md); NAME@1x128 is one of `cells` in that shape.
+`parameter.` may be left out, speedup is the overall one, a metric's name is its value. Filters are
+COLUMN=VALUE, or with != < <= > >= or ~ (a list holds an item, a text holds a part).
+
+examples:
+  quantbench show runs/sweep
+  quantbench show runs/sweep --sort speedup:desc --filter quantization_approach=static
+  quantbench show runs/sweep --filter 'drop<0.5' --filter 'operators_to_quantize~MatMul'
+  quantbench show runs/sweep --columns row,speedup,speedup@1x128,num_bytes
+  quantbench show runs/sweep --row 3
+"""
+
+_LIST_EPILOG = """\
+Runs that were made with this store are listed wherever they are, and those below DIR.
+
+examples:
+  quantbench list
+  quantbench list ../other-runs --json
+"""
+
+_EXPORT_EPILOG = """\
+Tables: rows, cells (row and shape), nodes, samples, blocks, forwards (raw times), steps. What each
+column is, its unit, and why one is empty: docs/tables.md. FILE is replaced as a whole. In CSV, text
+that a spreadsheet would take for a formula begins with an apostrophe.
+
+examples:
+  quantbench export runs/sweep --table rows --out rows.csv
+  quantbench export runs/sweep --table forwards --out times.parquet
+  quantbench export runs/sweep --table samples --format json --out samples.json
 """
 
 _INIT_EPILOG = """\
@@ -291,6 +326,47 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--out", type=Path, default=Path("runs"), help="folder for the two runs")
     demo.add_argument("--quiet", action="store_true", help="print failures only")
+
+    show = _add(commands, "show", _show, "print the rows of a run, or everything about one")
+    _teach(show, _SHOW_EPILOG)
+    show.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    show.add_argument(
+        "--row", metavar="R", help="everything about it: its number, or its trial's id"
+    )
+    show.add_argument("--columns", metavar="A,B,C", help="these columns, in this order")
+    show.add_argument(
+        "--sort",
+        action="append",
+        default=[],
+        metavar="COLUMN[:desc]",
+        help="smallest first, or largest; may be given several times",
+    )
+    show.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="only such rows; may be given several times, and all have to hold",
+    )
+    show.add_argument("--json", action="store_true", help="print the same as JSON")
+
+    listed = _add(commands, "list", _list, "list runs: state, model, what is recommended")
+    _teach(listed, _LIST_EPILOG)
+    listed.add_argument(
+        "dir", type=Path, nargs="?", default=Path("runs"), metavar="DIR", help="default: runs"
+    )
+    listed.add_argument("--json", action="store_true", help="print the same as JSON")
+
+    export = _add(commands, "export", _export, "write a table of a run: Parquet, CSV or JSON")
+    _teach(export, _EXPORT_EPILOG)
+    export.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    export.add_argument("--table", required=True, metavar="T", help="rows, cells, samples, …")
+    export.add_argument(
+        "--format", metavar="F", help="parquet, csv, json (default: FILE's suffix, or csv)"
+    )
+    export.add_argument(
+        "--out", type=Path, metavar="FILE", help="the file (default: standard output)"
+    )
 
     card = _add(commands, "card", _card, "write card, table and pictures again from stored results")
     card.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
@@ -562,6 +638,30 @@ def _demo(arguments: argparse.Namespace) -> int:
     from quantbench.commands.run import run_demo
 
     return run_demo(arguments.out, quiet=arguments.quiet)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.show import Asked, show_row, show_run
+    from quantbench.core.errors import UsageError
+
+    asked = Asked(arguments.columns, arguments.sort, arguments.filter)
+    if arguments.row is None:
+        return show_run(arguments.run_dir, asked, as_json=arguments.json)
+    if asked.columns is not None or asked.sorts or asked.filters:
+        raise UsageError("--row shows one row: it goes without --columns, --sort and --filter")
+    return show_row(arguments.run_dir, arguments.row, as_json=arguments.json)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.show import list_runs
+
+    return list_runs(arguments.dir, as_json=arguments.json)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.show import export_table
+
+    return export_table(arguments.run_dir, arguments.table, arguments.format, arguments.out)
 
 
 def _card(arguments: argparse.Namespace) -> int:

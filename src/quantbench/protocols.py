@@ -223,9 +223,15 @@ class Backend(Protocol):
 
 
 class Report(Protocol):
-    """Something written from results alone."""
+    """Something written from results alone.
+
+    `reads_raw` says whether it needs the facts of the arms: raw times and answers. One that does
+    not is given an outline (`run_dir.load_outline`), which is read much faster. A report that does
+    not say is given everything.
+    """
 
     name: str
+    reads_raw: bool
 
     def write(
         self, result: SweepResult, summary: SweepSummary, task: TaskSpec, run_dir: Path

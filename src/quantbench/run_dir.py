@@ -34,6 +34,7 @@ from quantbench.run_files import (
     FOLDERS,
     LOG,
     SPENT,
+    SUMMARY,
     RunFacts,
     damaged,
     is_imported,
@@ -84,12 +85,28 @@ class RunDir:
 
     def read_arms(self) -> dict[str, ArmResult]:
         """Every arm that is on disk, by id."""
-        files = sorted((self.path / "arms").glob("*.json"))
-        arms = {file: read_file(file, ArmResult) for file in files}
-        for file, result in arms.items():
-            if file.stem != result.arm.id:
-                raise damaged(file, f"it is of {shortened(result.arm.id)!r}")
-        return {result.arm.id: result for result in arms.values()}
+        return {result.arm.id: result for result in self.arms()}
+
+    def read_arm(self, arm_id: str) -> ArmResult | None:
+        """What is known of one arm; None if nothing is on disk.
+
+        Raises:
+            QuantbenchError: the file is damaged.
+        """
+        # Looked up among the names that are there: an id from outside is never a path.
+        found = {file.stem: file for file in (self.path / "arms").glob("*.json")}.get(arm_id)
+        return None if found is None else self._read_arm(found)
+
+    def arms(self) -> Iterator[ArmResult]:
+        """Every arm that is on disk, read one after the other. Raises as `read_arm` does."""
+        for file in sorted((self.path / "arms").glob("*.json")):
+            yield self._read_arm(file)
+
+    def _read_arm(self, file: Path) -> ArmResult:
+        result = read_file(file, ArmResult)
+        if file.stem != result.arm.id:
+            raise damaged(file, f"it is of {shortened(result.arm.id)!r}")
+        return result
 
     def add_spent(self, spent: Spent) -> None:
         """Note what a unit cost. Units of an interrupted run that is gone on with are added."""
@@ -228,6 +245,7 @@ def open_run(
     try:
         # First of all: a run without it is one that has not begun.
         (path / "run.json").unlink(missing_ok=True)
+        (path / SUMMARY).unlink(missing_ok=True)
         for name in ("arms", "results", "explained", "errors"):
             if fresh:
                 shutil.rmtree(path / name, ignore_errors=True)
@@ -270,11 +288,7 @@ def load_run(path: Path, catalog: Catalog) -> SweepResult:
         UsageError: the folder holds no run, or links where reports would be written.
         QuantbenchError: a file is damaged, or of another format.
     """
-    run = RunDir(path)
-    measured = load_measurements(path, catalog)
-    return measured.model_copy(
-        update={"spent": run.read_spent(), "explained": run.read_explained()}
-    )
+    return _with_costs(path, load_measurements(path, catalog))
 
 
 def load_measurements(path: Path, catalog: Catalog) -> SweepResult:
@@ -283,20 +297,56 @@ def load_measurements(path: Path, catalog: Catalog) -> SweepResult:
     Explanations have a format version of their own: runs of several versions can be compared
     whatever that of theirs is. Raises as `load_run` does.
     """
+    begun = _load_begun(path, catalog)
+    if begun.plan is None:
+        return begun
+    arms = RunDir(path).read_arms()
+    found = tuple(arms[arm.id] for arm in begun.plan.arms if arm.id in arms)
+    return begun.model_copy(update={"arms": found})
+
+
+def load_outline(path: Path, catalog: Catalog) -> SweepResult:
+    """The facts of a run without those of its arms, which are nearly all of its bytes.
+
+    Raises as `load_run` does.
+    """
+    return _with_costs(path, _load_begun(path, catalog))
+
+
+def _load_begun(path: Path, catalog: Catalog) -> SweepResult:
+    """What was known of a run when it began; of an imported card everything."""
     check_run(path)
     if is_imported(path):
         return read_imported(path, catalog).result
     facts = read_facts(path)
-    plan = read_file(path / "plan.json", Plan)
-    arms = RunDir(path).read_arms()
     return SweepResult(
         config=read_run_config(path, catalog),
-        plan=plan,
+        plan=read_file(path / "plan.json", Plan),
         environment=facts.environment,
         subject=facts.subject,
-        arms=tuple(arms[arm.id] for arm in plan.arms if arm.id in arms),
         model_type=facts.subject.model_type,
     )
+
+
+def _with_costs(path: Path, result: SweepResult) -> SweepResult:
+    run = RunDir(path)
+    return result.model_copy(update={"spent": run.read_spent(), "explained": run.read_explained()})
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of a run's folder (`locked`), so that it is under way.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _exists(path: Path) -> bool:

@@ -21,9 +21,11 @@ from quantbench.ordinary import open_ordinary, read_ordinary
 SPENT = "spent.jsonl"
 LOG = "log.txt"
 FOLDERS = ("arms", "results", "explained", "errors", "plots")
+# The summary that was derived from a run's facts, kept for those who look next.
+SUMMARY = "summary.jsonl"
 # A published card that was imported: all facts of such a run are in its text.
 IMPORTED = "card.md"
-_FILES = ("config.yaml", "pinned.yaml", "plan.json", "run.json", SPENT, LOG, IMPORTED)
+_FILES = ("config.yaml", "pinned.yaml", "plan.json", "run.json", SPENT, LOG, SUMMARY, IMPORTED)
 # A card of 2,000 rows in nine shapes has six million characters.
 MAX_CARD_BYTES = 20_000_000
 

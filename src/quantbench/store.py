@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from quantbench.core.errors import QuantbenchError, UsageError
 from quantbench.core.frozen import content_key
@@ -183,11 +183,20 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
     A link in its place is replaced, not followed. Text is written as UTF-8.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file for as long as the block lasts, which then takes the place of `path` as a whole.
+
+    If the block raises, nothing has happened. A link in its place is replaced, not followed.
+    """
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes private files; results are for everyone whom the umask admits.

@@ -18,7 +18,7 @@ from quantbench.cache.runs import register_run
 from quantbench.core.config import SweepConfig
 from quantbench.core.estimate import Past, expected_seconds, how_good
 from quantbench.core.plan import make_plan
-from quantbench.core.results import Spent
+from quantbench.core.results import Spent, SweepResult
 from quantbench.core.steps import (
     GUESSED_SAMPLES,
     REPORT_NAME,
@@ -37,6 +37,7 @@ from quantbench.measuring import Arms, begin_arms, measuring_jobs
 from quantbench.protocols import BackendRun
 from quantbench.schedule import run_steps
 from quantbench.store import open_store
+from quantbench.summary_file import keep, summarized
 from quantbench.work import Observer, Work, prepare
 from quantbench.worker.sessions import num_threads
 
@@ -117,20 +118,26 @@ def write_reports(out: Path, names: Sequence[str] | None = None) -> Reported:
     """Write reports from the stored results of a run alone: those of `names`, or all installed.
 
     One that fails does not keep the others from being written: what went wrong is in the run's
-    log, and a line in `problems`.
+    log, and a line in `problems`. The summary is kept, so that it need not be derived again.
     """
-    result = run_dir.load_run(out, registry.catalog())
-    spec = registry.task(result.config.task).spec
-    summary = summarize(result, spec)
+    found = summarized(out)
+    keep(out, found)
+
+    @functools.cache
+    def everything() -> SweepResult:
+        return found.everything or run_dir.load_run(out, registry.catalog())
+
     problems: list[str] = []
     for name in registry.names("quantbench.reports") if names is None else names:
         try:
-            registry.report(name).write(result, summary, spec, out)
+            report = registry.report(name)
+            result = everything() if getattr(report, "reads_raw", True) else found.outline
+            report.write(result, found.summary, found.task, out)
         except Exception as error:  # Reports of other packages may raise anything.
             line = " ".join(f"{type(error).__name__}: {error}".split())
             problems.append(f"the report {name!r} could not be written: {line}")
             run_dir.RunDir(out).log(f"{problems[-1]}\n{traceback.format_exc()}")
-    return Reported(summary, tuple(problems))
+    return Reported(found.summary, tuple(problems))
 
 
 def _explain(work: Work, run: run_dir.RunDir, out: Path) -> None:

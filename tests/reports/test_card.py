@@ -20,6 +20,7 @@ from quantbench.reports import card as card_report
 from quantbench.reports.card import render_card
 from synthetic import (
     IMAGE_CLASSIFICATION,
+    NUM_SAMPLES,
     QUESTION_ANSWERING,
     config,
     report_inputs,
@@ -153,6 +154,11 @@ def test_a_task_without_lengths_prints_no_axis_of_lengths_and_says_why() -> None
     assert "There is no axis of input lengths (asked for: `[32, 64]`)" in card
     assert card.count("Below, time metrics") == 2
     assert "input length =" not in card
+
+
+def test_where_there_were_fewer_samples_than_asked_for_the_card_says_both_numbers() -> None:
+    card = card_of(sweep(config(max_eval_samples=NUM_SAMPLES + 1)))
+    assert f"{NUM_SAMPLES:,} ({NUM_SAMPLES + 1} asked for)" in card
 
 
 def test_a_sweep_of_which_nothing_ran_still_has_a_card() -> None:

@@ -87,7 +87,7 @@ def _warnings(facts: Facts, arm_id: str | None) -> tuple[str, ...]:
     """What of a row's numbers may be particular to the machine."""
     if arm_id is None or facts.environment is None:
         return ()
-    found = saturation(facts.plan.arm(arm_id), facts.environment.cpu.flags)
+    found = saturation(facts.planned(arm_id), facts.environment.cpu.flags)
     return () if found is None else (found,)
 
 
@@ -105,9 +105,9 @@ def _two_states(facts: Facts) -> str | None:
     found = {
         cell.name: sum(
             any(
-                timing.latency(item).is_bimodal
-                for item in arm.timings
-                if isinstance(item, Timing) and item.cell == cell
+                latency.is_bimodal
+                for item in facts.own_timings(arm.arm.id, cell)
+                if (latency := facts.latency(item)) is not None
             )
             for arm in arms
         )
@@ -192,7 +192,7 @@ def _arm_summary(facts: Facts, arm_id: str, reference_id: str | None) -> ArmSumm
     artifact = own.artifact if own and isinstance(own.artifact, Artifact) else None
     if artifact is None and measured and isinstance(measured.artifact, Artifact):
         artifact = measured.artifact
-    level = facts.plan.arm(arm_id).optimization_level
+    level = facts.planned(arm_id).optimization_level
     same = facts.resolve(arm_id) == ORIGINAL_ID
     return ArmSummary(
         id=facts.resolve(arm_id),
@@ -247,9 +247,9 @@ def _cell(facts: Facts, arm_id: str, reference_id: str | None, cell: Cell) -> Ce
     precision = facts.config.time_benchmark_args.precision
     return CellSummary(
         cell=cell,
-        original=timing.latency(original) if isinstance(original, Timing) else None,
-        reference=timing.latency(reference) if isinstance(reference, Timing) else None,
-        optimized=timing.latency(found) if isinstance(found, Timing) else None,
+        original=facts.latency(original),
+        reference=facts.latency(reference),
+        optimized=facts.latency(found),
         speedup=speedup,
         quantization_speedup=over_reference,
         runtime_speedup=(

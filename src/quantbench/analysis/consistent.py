@@ -5,7 +5,7 @@ What is asked here is what the comparison relies on, so that it need not ask aga
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from quantbench.core.errors import QuantbenchError
 from quantbench.core.plan import ORIGINAL_ID, Plan
@@ -50,7 +50,7 @@ def _problems(result: SweepResult, plan: Plan, metrics: Sequence[MetricSpec]) ->
             yield f"{file}: the arm is there twice"
         found[item.arm.id] = item
     for item in result.arms:
-        for problem in _in_arm(item, found, plan, metrics):
+        for problem in _in_arm(item, found, plan, planned.keys(), metrics):
             yield f"arms/{item.arm.id}.json: {problem}"
 
 
@@ -75,7 +75,11 @@ def _in_plan(plan: Plan) -> Iterator[str]:
 
 
 def _in_arm(
-    item: ArmResult, found: dict[str, ArmResult], plan: Plan, metrics: Sequence[MetricSpec]
+    item: ArmResult,
+    found: dict[str, ArmResult],
+    plan: Plan,
+    planned: Collection[str],
+    metrics: Sequence[MetricSpec],
 ) -> Iterator[str]:
     if item.same_as is not None:
         other = found.get(item.same_as)
@@ -95,7 +99,7 @@ def _in_arm(
             if (timing.cell.id, timing.session) in seen:
                 yield f"timings: {timing.cell.id} is there twice of one session"
             seen.add((timing.cell.id, timing.session))
-            for problem in _in_timing(timing, plan):
+            for problem in _in_timing(timing, planned):
                 yield f"timings: {timing.cell.id}: {problem}"
 
 
@@ -130,8 +134,8 @@ def evaluation_problems(evaluation: Evaluation, metrics: Sequence[MetricSpec]) -
             yield f"{name} is {evaluation.metrics[name]:g}"
 
 
-def _in_timing(timing: Timing, plan: Plan) -> Iterator[str]:
-    if all(arm.id != timing.reference_id for arm in plan.arms):
+def _in_timing(timing: Timing, planned: Collection[str]) -> Iterator[str]:
+    if timing.reference_id not in planned:
         name = shortened(timing.reference_id)
         yield f"reference_id names {name!r}, which is not in plan.json"
     times = [value for block in timing.blocks for value in block.samples_ns]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from quantbench.analysis import timing
 from quantbench.core import stats
-from quantbench.core.plan import ORIGINAL_ID, Cell, Plan
+from quantbench.core.plan import ORIGINAL_ID, Arm, Cell, Plan
 from quantbench.core.results import (
     ArmResult,
     Evaluation,
@@ -15,11 +16,15 @@ from quantbench.core.results import (
     TimingFailed,
 )
 from quantbench.core.specs import MetricSpec
-from quantbench.core.summary import GIVEN_FILE, PYTORCH_EAGER, Ratio
+from quantbench.core.summary import GIVEN_FILE, PYTORCH_EAGER, Latency, Ratio
 
 
 class Facts:
-    """The results by arm, where an arm may stand for others with the same file."""
+    """The results by arm, where an arm may stand for others with the same file.
+
+    What rows share, the times of the original above all, is looked up and derived once: the work
+    grows with the rows, not with their square.
+    """
 
     def __init__(
         self,
@@ -33,13 +38,25 @@ class Facts:
         self.plan = plan
         self.metrics = metrics
         self._arms = arms
+        self._planned = {arm.id: arm for arm in plan.arms}
+        self._timings: dict[tuple[str, Cell], list[Timing | TimingFailed]] = {}
+        for arm_id, found in arms.items():
+            for item in found.timings:
+                self._timings.setdefault((arm_id, item.cell), []).append(item)
+        # By the identity of timings, which the results hold as long as this lives.
+        self._latencies: dict[int, Latency] = {}
+        self._logs: dict[tuple[int, int], dict[stats.Round, float]] = {}
+
+    def planned(self, arm_id: str) -> Arm:
+        """The arm of that id, as the plan has it."""
+        return self._planned[arm_id]
 
     @property
     def original_name(self) -> str:
         """What speed-ups are over: PyTorch eager, or the ONNX file that was given as the model."""
-        return PYTORCH_EAGER if self.plan.arm(ORIGINAL_ID).variant is None else GIVEN_FILE
+        return PYTORCH_EAGER if self.planned(ORIGINAL_ID).variant is None else GIVEN_FILE
 
-    @property
+    @functools.cached_property
     def num_compared(self) -> int:
         """How many distinct quantized models were evaluated beside the original, at least 1."""
         rows = (row.arm_id for row in self.plan.rows if row.arm_id and self.evaluation(row.arm_id))
@@ -63,17 +80,28 @@ class Facts:
 
     def timings(self, arm_id: str, cell: Cell) -> tuple[Timing | TimingFailed, ...]:
         """All times that hold for that arm in that cell, one entry per session."""
-        found = self._arms.get(self.resolve(arm_id))
-        return tuple(item for item in (found.timings if found else ()) if item.cell == cell)
+        return self.own_timings(self.resolve(arm_id), cell)
+
+    def own_timings(self, arm_id: str, cell: Cell) -> tuple[Timing | TimingFailed, ...]:
+        """The times of exactly that arm in that cell, one entry per session."""
+        return tuple(self._timings.get((arm_id, cell), ()))
 
     def timings_of_all(self, cell: Cell) -> list[Timing]:
         """The times of all arms in that cell, of all sessions."""
         return [
             item
-            for found in self._arms.values()
-            for item in found.timings
-            if isinstance(item, Timing) and item.cell == cell
+            for arm_id in self._arms
+            for item in self.own_timings(arm_id, cell)
+            if isinstance(item, Timing)
         ]
+
+    def latency(self, found: Timing | TimingFailed | None) -> Latency | None:
+        """Absolute times of one arm in one cell; None if it was not timed."""
+        if not isinstance(found, Timing):
+            return None
+        if id(found) not in self._latencies:
+            self._latencies[id(found)] = timing.latency(found)
+        return self._latencies[id(found)]
 
     def timing(
         self, arm_id: str, cell: Cell, beside: Timing | TimingFailed | None = None
@@ -118,10 +146,13 @@ class Facts:
             return None
         if slow.session != fast.session:
             return None
-        return timing.ratio(
-            stats.ratio_per_round(slow.blocks, anchor.blocks),
-            stats.ratio_per_round(fast.blocks, anchor.blocks),
-        )
+        return timing.ratio(self._over(slow, anchor), self._over(fast, anchor))
+
+    def _over(self, arm: Timing, anchor: Timing) -> dict[stats.Round, float]:
+        key = (id(arm), id(anchor))
+        if key not in self._logs:
+            self._logs[key] = stats.ratio_per_round(arm.blocks, anchor.blocks)
+        return self._logs[key]
 
     def anchor(self, arm: Timing | TimingFailed | None) -> Timing | None:
         """The reference that ran first and last in the rounds of an arm, in the same session."""

@@ -14,6 +14,8 @@ from quantbench.core.summary import ArmSummary, MetricSummary, SweepSummary
 # MLPerf Inference accepts a model with 99 % of the original's accuracy.
 DEFAULT_MARGIN_SHARE = 0.01
 _MAX_SAMPLES = 10_000_000
+# Nobody reads on, and each takes milliseconds.
+_MOST_UNSETTLED = 8
 
 Choice = Literal["row", "reference", "original", "none"]
 
@@ -39,7 +41,7 @@ class Recommendation(Frozen):
     none where speed or accuracy is not known. `cautions` are sentences to be read before it: why
     its speed may not be relied on. `why` is a clause, without a period. `zero_flips_high` is the
     upper end of the interval that zero flips would have given with this many samples;
-    `sample_size` says it in words.
+    `sample_size` says it in words. `unsettled` has the fastest of `num_unsettled` such rows.
     """
 
     choice: Choice
@@ -52,6 +54,7 @@ class Recommendation(Frozen):
     zero_flips_high: float | None = None
     sample_size: str | None = None
     unsettled: tuple[Unsettled, ...] = ()
+    num_unsettled: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,10 @@ def recommend(summary: SweepSummary, *, max_drop_points: float | None = None) ->
     zero_flips = stats.tango_interval(baseline.num_samples, 0, 0, level)[1] * 100
     unsettled = sorted(
         (
-            _unsettled(item, margin)
+            item
             for item in candidates
             if item.choice == "row"
-            and item not in shown
+            and not _within(item, margin)
             and item.drop <= margin
             and item.speedup > best.speedup
         ),
@@ -129,7 +132,8 @@ def recommend(summary: SweepSummary, *, max_drop_points: float | None = None) ->
             if baseline.is_mean
             else None
         ),
-        unsettled=tuple(unsettled),
+        unsettled=tuple(_unsettled(item, margin) for item in unsettled[:_MOST_UNSETTLED]),
+        num_unsettled=len(unsettled),
     )
 
 

@@ -6,7 +6,6 @@ unit that it needed, done or found: so also those that others were made from.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from quantbench.core.errors import QuantbenchError
 from quantbench.ordinary import read_ordinary
+from quantbench.run_dir import is_locked
 from quantbench.store import write_beside
 
 _FOLDER = "runs"
@@ -59,6 +59,12 @@ def read_runs(store: Path) -> tuple[RegisteredRun, ...]:
     )
 
 
+def run_folders(store: Path) -> tuple[Path, ...]:
+    """The folders of the registered runs, those that are still there."""
+    found = _registrations(store)
+    return tuple(folder for file, folder in found if _is_there(folder, file))
+
+
 def forget_gone_runs(store: Path) -> None:
     """Remove the registrations of runs whose folder is gone."""
     for file, folder in _registrations(store):
@@ -97,18 +103,10 @@ def _read_run(folder: Path, file: Path) -> RegisteredRun:
 
 
 def _is_running(folder: Path, file: Path) -> bool:
-    """Whether a process holds the lock of a run's folder (see `run_dir.locked`)."""
     try:
-        handle = os.open(folder, os.O_RDONLY)
+        return is_locked(folder)
     except OSError as error:
         raise _unknown(file, f"{folder} cannot be read: {error.strerror}") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _unknown(file: Path, reason: str) -> QuantbenchError:

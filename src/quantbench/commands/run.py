@@ -100,8 +100,12 @@ def _written_again(path: Path, names: Sequence[str] | None) -> Reported:
     from quantbench.sweep import write_reports
 
     check_run(path)
-    with locked(path):
-        return write_reports(path, names)
+    try:
+        with locked(path):
+            return write_reports(path, names)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        raise QuantbenchError(f"cannot write{where}: {error.strerror or error}") from error
 
 
 def print_problems(problems: tuple[str, ...]) -> bool:

@@ -348,7 +348,10 @@ class Spent(Frozen):
 
 
 class SweepResult(Frozen):
-    """All facts of one run. Exactly one of `arms` (measured) and `published` is filled."""
+    """All facts of one run. Exactly one of `arms` (measured) and `published` is filled.
+
+    In an outline (`run_dir.load_outline`) both are empty, for what needs the summary alone.
+    """
 
     schema_version: Literal[4] = SCHEMA_VERSION
     config: SweepConfig

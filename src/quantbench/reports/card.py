@@ -54,7 +54,7 @@ def render_card(result: SweepResult, summary: SweepSummary, task: TaskSpec) -> s
     blocks += [
         "# Environment",
         card_reproduce.environment(result, summary),
-        *(["## Cost of this sweep", card_reproduce.cost(result)] if result.spent else []),
+        *(["## Cost of this sweep", card_reproduce.cost(result, summary)] if result.spent else []),
         "# How to reproduce",
         card_reproduce.reproduce(result.config, imported=not summary.measured),
     ]
@@ -83,6 +83,7 @@ class CardReport:
     """Writes the default card as README.md."""
 
     name: str = "card"
+    reads_raw: bool = False
 
     def write(
         self, result: SweepResult, summary: SweepSummary, task: TaskSpec, run_dir: Path

@@ -8,7 +8,7 @@ import yaml
 
 from quantbench.analysis.quiet import DISTURBED_LIMIT, DISTURBED_ROUND, OTHERS_LIMIT
 from quantbench.core.config import SweepConfig
-from quantbench.core.results import Environment, Subject, SweepResult, Timing
+from quantbench.core.results import Environment, Subject, SweepResult
 from quantbench.core.steps import evaluation_threads
 from quantbench.core.summary import Load, SweepSummary
 from quantbench.reports.markdown import code, details, fence, table, text
@@ -87,7 +87,7 @@ def _count(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}"
 
 
-def cost(result: SweepResult) -> str:
+def cost(result: SweepResult, summary: SweepSummary) -> str:
     """Where the time went, by stage, and the largest memory of any process."""
     done = [unit for unit in result.spent if not unit.reused]
     total = sum(unit.seconds for unit in done)
@@ -108,13 +108,8 @@ def cost(result: SweepResult) -> str:
             ]
         )
     processes = [unit.peak_rss_bytes for unit in result.spent]
-    processes += [
-        process.peak_rss_bytes
-        for arm in result.arms
-        for timing in arm.timings
-        if isinstance(timing, Timing)
-        for process in timing.processes
-    ]
+    arms = (summary.original, *summary.references, *(row.arm for row in summary.rows))
+    processes += [cell.peak_rss_bytes for arm in arms if arm is not None for cell in arm.cells]
     peak = max((item for item in processes if item is not None), default=None)
     lines = [
         f"The units of work took {number(total / 60, 1)} minutes. What the store had from earlier "

@@ -112,6 +112,9 @@ def _advice(summary: SweepSummary, recommendation: Recommendation) -> str:
         )
         for item in recommendation.unsettled
     ]
+    untold = recommendation.num_unsettled - len(recommendation.unsettled)
+    if untold:
+        lines.append(f"The same holds for {plural(untold, 'row')} more, less fast than these.")
     if recommendation.sample_size:
         lines.append(recommendation.sample_size)
     return "\n>\n".join(f"> {line}" for line in lines)

@@ -209,6 +209,7 @@ class PlotsReport:
     """Writes the pictures of a sweep below plots/."""
 
     name: str = "plots"
+    reads_raw: bool = False
 
     def write(
         self, result: SweepResult, summary: SweepSummary, task: TaskSpec, run_dir: Path

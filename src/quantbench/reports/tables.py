@@ -1,14 +1,13 @@
-"""The numbers of a sweep as one flat table: a line per row and cell, units in the names."""
+"""The tables of a run as plain data: a flat line for each row, shape, sample, forward and so on."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
-from pydantic import JsonValue
-
-from quantbench.core.results import SweepResult
+from quantbench.core.results import ArmResult, Block, Evaluation, Spent, SweepResult, Timing
 from quantbench.core.specs import TaskSpec
 from quantbench.core.summary import (
     CellSummary,
@@ -20,41 +19,13 @@ from quantbench.core.summary import (
     SweepSummary,
 )
 from quantbench.reports import paths
-from quantbench.store import write_atomically
+from quantbench.reports.columns import LATENCIES, RATIOS, TableSpec, table_spec
+from quantbench.reports.table_files import Line, write_table
 
-Line = dict[str, JsonValue]
 
-_LATENCIES = ("original", "reference", "optimized")
-_RATIOS = ("speedup", "quantization_speedup", "runtime_speedup")
-_WORDS = frozenset(
-    {
-        "trial_id",
-        "original_name",
-        "scenario",
-        "status",
-        "shares_with",
-        "problem",
-        "inert",
-        "warnings",
-        "missing",
-    }
-)
-_COUNTS = frozenset(
-    {
-        "row",
-        "num_bytes",
-        "peak_rss_bytes",
-        "opset",
-        "nodes_quantized",
-        "samples_worse",
-        "samples_better",
-        "num_samples",
-        "batch_size",
-        "input_length",
-        "num_forwards",
-        "num_modes",
-    }
-)
+def spec_of(name: str, summary: SweepSummary) -> TableSpec:
+    """The columns that a table has in this run."""
+    return table_spec(name, tuple(summary.rows[0].parameters), summary.metric_names)
 
 
 def rows_as_json(summary: SweepSummary) -> list[Line]:
@@ -64,32 +35,54 @@ def rows_as_json(summary: SweepSummary) -> list[Line]:
     are under `parameter.NAME`, metrics under `METRIC.original` and so on, times in milliseconds.
     """
     return [
-        {**_row(row, summary), **_cell(cell), **_load(cell, summary)}
+        {**found, **cell_line(cell, summary)}
         for row in summary.rows
+        for found in (row_line(row, summary),)
         for cell in (row.arm.cells if row.arm and row.arm.cells else (None,))
     ]
 
 
-def write_table(summary: SweepSummary, path: Path) -> None:
-    """Write `rows_as_json` as a Parquet file; parameters are columns of JSON text."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def table_lines(
+    name: str, summary: SweepSummary, spent: Iterable[Spent], arms: Iterable[ArmResult]
+) -> Iterator[Line]:
+    """The lines of any table, one after the other.
 
-    lines = [
-        {key: _flat(key, value) for key, value in line.items()} for line in rows_as_json(summary)
-    ]
-    schema = pa.schema([(key, getattr(pa, _type(key))()) for key in lines[0]])
-    # The library would write through a link that stands in the file's place.
-    written = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(lines, schema=schema), written)
-    write_atomically(path, written.getvalue().to_pybytes())
+    Args:
+        name: one of `columns.TABLES`.
+        summary: of the run.
+        spent: what its units of work cost.
+        arms: the facts of its arms; read for `columns.RAW_TABLES` only, and one at a time.
+    """
+    match name:
+        case "rows":
+            yield from (row_line(row, summary) for row in summary.rows)
+        case "cells":
+            yield from rows_as_json(summary)
+        case "nodes":
+            yield from _nodes(summary)
+        case "steps":
+            yield from (_step(item) for item in spent)
+        case "samples":
+            for arm in arms:
+                yield from _samples(arm, summary)
+        case "blocks":
+            yield from ({**_block(*found), **_covariates(found[-1])} for found in _blocks(arms))
+        case "forwards":
+            for found in _blocks(arms):
+                start = _block(*found)
+                for place, time_ns in enumerate(found[-1].samples_ns):
+                    yield {**start, "forward": place, "time_ns": time_ns}
+        case _:
+            raise ValueError(f"no such table: {name}")
 
 
-def _row(row: RowSummary, summary: SweepSummary) -> Line:
+def row_line(row: RowSummary, summary: SweepSummary) -> Line:
+    """A row without its shapes: a line of the table `rows`."""
     arm = row.arm
     line: Line = {
         "row": row.number,
         "trial_id": row.trial_id,
+        "arm_id": arm.id if arm else None,
         "original_name": summary.original_name,
         "scenario": summary.scenario,
         **{f"parameter.{name}": value for name, value in row.parameters.items()},
@@ -134,20 +127,21 @@ def _metric(name: str, metric: MetricSummary | None) -> Line:
     }
 
 
-def _cell(cell: CellSummary | None) -> Line:
+def cell_line(cell: CellSummary | None, summary: SweepSummary) -> Line:
+    """What the table `cells` has of a row in one shape; None is a row without shapes."""
     line: Line = {
         "batch_size": cell.cell.batch_size if cell else None,
         "input_length": cell.cell.input_length if cell else None,
     }
-    for name in _LATENCIES:
+    for name in LATENCIES:
         line |= _latency(name, getattr(cell, name) if cell else None)
-    for name in _RATIOS:
+    for name in RATIOS:
         line |= _ratio(name, getattr(cell, name) if cell else None)
     line["peak_rss_bytes"] = cell.peak_rss_bytes if cell else None
     line["half_width"] = cell.half_width if cell else None
     line["unresolved"] = cell.unresolved if cell else None
     line["missing"] = cell.missing if cell else None
-    return line
+    return line | _load(cell, summary)
 
 
 def _load(cell: CellSummary | None, summary: SweepSummary) -> Line:
@@ -175,18 +169,76 @@ def _ratio(name: str, ratio: Ratio | None) -> Line:
     }
 
 
-def _flat(key: str, value: JsonValue) -> JsonValue:
-    return json.dumps(value) if key.startswith("parameter.") else value
+def _nodes(summary: SweepSummary) -> Iterator[Line]:
+    for row in summary.rows:
+        for operator, counts in sorted(row.arm.nodes.items()) if row.arm else ():
+            start: Line = {"row": row.number, "arm_id": row.arm.id if row.arm else None}
+            yield {**start, "operator": operator, **counts.model_dump()}
 
 
-def _type(key: str) -> str:
-    """A column's Arrow type, by its name: the same for every sweep, whatever is missing."""
-    last = key.rsplit(".", 1)[-1]
-    if key.startswith("parameter.") or last in _WORDS:
-        return "string"
-    if last in _COUNTS:
-        return "int64"
-    return "bool_" if last in ("unresolved", "quiet") else "float64"
+def _step(spent: Spent) -> Line:
+    return {
+        "stage": spent.stage,
+        "name": spent.name,
+        "seconds": spent.seconds,
+        "expected_seconds": spent.expected_seconds,
+        "peak_rss_bytes": spent.peak_rss_bytes,
+        "reused": spent.reused,
+        "attempts": spent.attempts,
+        "keys": list(spent.keys),
+    }
+
+
+def _samples(arm: ArmResult, summary: SweepSummary) -> Iterator[Line]:
+    """A line for each sample that an arm was evaluated on; none for one that was not."""
+    found = arm.evaluation
+    if not isinstance(found, Evaluation):
+        return
+    for place, sample_id in enumerate(found.sample_ids):
+        answer = found.predictions[place]
+        yield {
+            "arm_id": arm.arm.id,
+            "role": arm.arm.role,
+            "sample_id": sample_id,
+            "cluster": found.clusters[place] if found.clusters is not None else None,
+            "answer": answer.answer,
+            "answer_name": answer.name,
+            "answer_score": answer.score,
+            **{
+                f"{name}.score": found.per_sample[name][place] if name in found.per_sample else None
+                for name in summary.metric_names
+            },
+        }
+
+
+def _blocks(arms: Iterable[ArmResult]) -> Iterator[tuple[ArmResult, Timing, Block]]:
+    for arm in arms:
+        for timing in arm.timings:
+            if isinstance(timing, Timing):
+                yield from ((arm, timing, block) for block in timing.blocks)
+
+
+def _block(arm: ArmResult, timing: Timing, block: Block) -> Line:
+    return {
+        "arm_id": arm.arm.id,
+        "role": arm.arm.role,
+        "batch_size": timing.cell.batch_size,
+        "input_length": timing.cell.input_length,
+        "session": timing.session,
+        "process_set": block.process_set,
+        "round": block.round,
+        "position": block.position,
+    }
+
+
+def _covariates(block: Block) -> Line:
+    told = block.model_dump(exclude={"process_set", "round", "position", "samples_ns"})
+    times = block.samples_ns
+    start: Line = {
+        "num_forwards": len(times),
+        "median_ms": median(times) / 1e6 if times else None,
+    }
+    return {**start, **told}
 
 
 @dataclass(frozen=True)
@@ -194,13 +246,14 @@ class TablesReport:
     """Writes table.parquet."""
 
     name: str = "tables"
+    reads_raw: bool = False
 
     def write(
         self, result: SweepResult, summary: SweepSummary, task: TaskSpec, run_dir: Path
     ) -> list[Path]:
         """Write the table below `run_dir`; returns the file written."""
         path = run_dir / paths.TABLE
-        write_table(summary, path)
+        write_table(spec_of("cells", summary), rows_as_json(summary), "parquet", path)
         return [path]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -26,17 +27,30 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
     Of the metrics only the first is shown, which the advice goes by.
     """
     console = Console(file=stream, highlight=False)
+    title = f"{run_dir.name}: {wording.plural(len(summary.rows), 'row')}"
+    print_rows(summary, summary.rows, title, console)
+    print_advice(summary, run_dir, console)
+
+
+def print_rows(
+    summary: SweepSummary, rows: Sequence[RowSummary], title: str, console: Console
+) -> None:
+    """Print some rows of a summary as a table, each with its drop and its speed-up."""
     metric = summary.primary_metric
-    table = Table(title=_plain(f"{run_dir.name}: {len(summary.rows)} rows"), title_justify="left")
+    table = Table(title=plain(title), title_justify="left")
     table.add_column("row", justify="right")
-    table.add_column(_plain(" / ".join(summary.rows[0].parameters)), overflow="fold", ratio=1)
-    table.add_column(_plain(metric), justify="right", overflow="fold")
+    table.add_column(plain(" / ".join(summary.rows[0].parameters)), overflow="fold", ratio=1)
+    table.add_column(plain(metric), justify="right", overflow="fold")
     table.add_column("drop, points\n[95 %]", justify="right", no_wrap=True)
     table.add_column("speedup\n[95 %]", justify="right", no_wrap=True)
-    for row in summary.rows:
+    for row in rows:
         cells = [str(row.number), _configuration(row), *_numbers(row, metric)]
-        table.add_row(*(_plain(cell) for cell in cells))
+        table.add_row(*(plain(cell) for cell in cells))
     console.print(table)
+
+
+def print_advice(summary: SweepSummary, run_dir: Path, console: Console) -> None:
+    """Print what the numbers may suffer from, what to deploy, and the path of the card."""
     if any(row.arm.unresolved for row in summary.rows if row.arm):
         console.print(
             "unresolved: too few process sets, or in some shape a wider interval than asked for.",
@@ -45,11 +59,11 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
     noted = group_warnings((row.number, row.warnings) for row in summary.rows)
     for warning, rows in noted.items():
         console.print(
-            f"[bold yellow]Warning[/bold yellow] ({row_list(rows)}): {_plain(warning)}.",
+            f"[bold yellow]Warning[/bold yellow] ({row_list(rows)}): {plain(warning)}.",
             soft_wrap=True,
         )
     for warning in summary.warnings:
-        line = f"[bold yellow]Warning:[/bold yellow] {_plain(wording.sentence(warning))}"
+        line = f"[bold yellow]Warning:[/bold yellow] {plain(wording.sentence(warning))}"
         console.print(line, soft_wrap=True)
     advice = recommend(summary)
     what = {
@@ -59,13 +73,13 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
         "none": "nothing",
     }[advice.choice]
     for caution in advice.cautions:
-        console.print(f"[bold red]Caution:[/bold red] {_plain(caution)}", soft_wrap=True)
-    why = _plain(wording.sentence(advice.why))
-    console.print(f"[bold]Recommended:[/bold] {_plain(what)}: {why}", soft_wrap=True)
-    console.print(f"[bold]Card:[/bold] {_plain(str(run_dir / 'README.md'))}", soft_wrap=True)
+        console.print(f"[bold red]Caution:[/bold red] {plain(caution)}", soft_wrap=True)
+    why = plain(wording.sentence(advice.why))
+    console.print(f"[bold]Recommended:[/bold] {plain(what)}: {why}", soft_wrap=True)
+    console.print(f"[bold]Card:[/bold] {plain(str(run_dir / 'README.md'))}", soft_wrap=True)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text from outside: nothing in it is markup or moves the cursor."""
     return escape(printable(text))
 
@@ -84,6 +98,8 @@ def _configuration(row: RowSummary) -> str:
 
 def _failure(failure: Failure) -> str:
     of = "" if failure.of is None else f" ({failure.of})"
+    if not failure.was_tried:
+        return f"not run yet{of}"
     return f"failed{of}: {wording.first_problem(failure.error)}"
 
 

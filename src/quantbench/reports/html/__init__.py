@@ -20,6 +20,7 @@ class HtmlReport:
     """Writes the report as report.html."""
 
     name: str = "html"
+    reads_raw: bool = True
 
     def write(
         self, result: SweepResult, summary: SweepSummary, task: TaskSpec, run_dir: Path

@@ -211,7 +211,7 @@ def _words(result: SweepResult, summary: SweepSummary) -> list[Html]:
     did = "What each row did to its nodes is in the card and with `quantbench inspect`."
     if len(summary.distinct_rows) <= _MOST_ROWS_IN_WORDS:
         did = card_details.what_rows_did(summary)
-    cost = ["## Cost of this sweep", card_reproduce.cost(result)] if result.spent else []
+    cost = ["## Cost of this sweep", card_reproduce.cost(result, summary)] if result.spent else []
     return [
         _section("why", prose(why[1:], "The worst row") if why else el("p", _NOT_EXPLAINED)),
         _section(
