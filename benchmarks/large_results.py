@@ -73,7 +73,8 @@ def _measure(run: Path) -> int:
     missed = False
     for name, arguments in commands.items():
         start = [sys.executable] if name == "card" else [sys.executable, "-m", "quantbench"]
-        seconds = min(_timed(lambda: _call([*start, *arguments])) for _ in range(TIMES))
+        call = functools.partial(_call, [*start, *arguments])
+        seconds = min(_timed(call) for _ in range(TIMES))
         goal = GOAL_SECONDS.get(name)
         missed |= goal is not None and seconds > goal
         print(f"{name:14} {seconds:6.2f} s" + (f"   goal: {goal:g} s" if goal else ""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping
@@ -24,7 +23,9 @@ def thread_pools() -> dict[str, int]:
     if torch is not None:
         found[INTEROP] = int(torch.get_num_interop_threads())
     if importlib.util.find_spec("threadpoolctl") is not None:
-        for pool in importlib.import_module("threadpoolctl").threadpool_info():
+        from threadpoolctl import threadpool_info
+
+        for pool in threadpool_info():
             found[f"{pool['internal_api']} ({pool['filepath']})"] = int(pool["num_threads"])
     return found
 
