@@ -10,6 +10,7 @@ report) as whole processes. The numbers of the rows are made up; the amount of d
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import subprocess
 import sys

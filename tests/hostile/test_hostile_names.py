@@ -153,7 +153,8 @@ def test_a_run_with_hostile_names_writes_nothing_elsewhere_and_a_card_of_plain_t
     assert headings(card) == plain_headings
     front = yaml.safe_load(card.removeprefix("---\n").split("\n---\n")[0])
     assert front["base_model"] == name
-    assert front["license"] == name
+    assert front["license"] == "other"
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+", front["license_name"])
     again = command("card", str(root / "run"))
     assert (again.code, again.err) == (0, "")
 
