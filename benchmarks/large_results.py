@@ -10,6 +10,7 @@ report) as whole processes. The numbers of the rows are made up; the amount of d
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        run = asked.out or Path(scratch) / "large"
+        run = (asked.out or Path(scratch)) / "large"
         made = _timed(lambda: make_run(run, asked.rows, asked.samples))
         size = sum(file.stat().st_size for file in run.rglob("*.json")) / 1e6
         print(f"{asked.rows:,} rows, {size:,.0f} MB of facts, made in {made:.0f} s")
@@ -73,7 +74,8 @@ def _measure(run: Path) -> int:
     missed = False
     for name, arguments in commands.items():
         start = [sys.executable] if name == "card" else [sys.executable, "-m", "quantbench"]
-        seconds = min(_timed(lambda: _call([*start, *arguments])) for _ in range(TIMES))
+        call = functools.partial(_call, [*start, *arguments])
+        seconds = min(_timed(call) for _ in range(TIMES))
         goal = GOAL_SECONDS.get(name)
         missed |= goal is not None and seconds > goal
         print(f"{name:14} {seconds:6.2f} s" + (f"   goal: {goal:g} s" if goal else ""))
@@ -146,7 +148,7 @@ def _config(num_rows: int) -> dict[str, Any]:
         "input_lengths": [32, 64, 128],
         "benchmarked": {
             "per_channel": [False, True],
-            "calibration.calibration_percentile": percentiles,
+            "calibration.percentile": percentiles,
         },
     }
 
