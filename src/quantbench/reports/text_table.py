@@ -34,7 +34,7 @@ def draw(
     cells = [[text.split("\n") for text in row] for row in rows]
     titles = [column.title.split("\n") for column in columns]
     widths = [
-        max(map(cell_len, itertools.chain(titles[place], *(row[place] for row in cells))))
+        max(map(_width, itertools.chain(titles[place], *(row[place] for row in cells))))
         for place in range(len(columns))
     ]
     frame = 3 * len(columns) + 1
@@ -81,13 +81,13 @@ def _lines(
 
 def _fold(line: str, width: int) -> list[str]:
     """A line in parts of at most that width: between words, or else inside one."""
-    if cell_len(line) <= width:
+    if _width(line) <= width:
         return [line]
     found: list[str] = []
     rest = ""
     for word in line.split(" "):
         joined = f"{rest} {word}" if rest else word
-        if cell_len(joined) <= width:
+        if _width(joined) <= width:
             rest = joined
             continue
         if rest:
@@ -98,5 +98,10 @@ def _fold(line: str, width: int) -> list[str]:
 
 
 def _padded(text: str, width: int, *, right: bool) -> str:
-    space = " " * (width - cell_len(text))
+    space = " " * (width - _width(text))
     return space + text if right else text + space
+
+
+def _width(text: str) -> int:
+    """The characters that a text takes on a terminal; nearly all text is ASCII."""
+    return len(text) if text.isascii() else cell_len(text)
