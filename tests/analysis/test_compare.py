@@ -34,6 +34,7 @@ from synthetic import (
     sweep,
     timing,
     with_arm,
+    with_blocks,
     with_few_rounds,
 )
 
@@ -433,3 +434,24 @@ def test_a_ratio_that_counts_no_sample_is_left_out() -> None:
     assert compare_metrics(none, none, [NO_ANSWER]) == ()
     one = without_answer(1, 1)
     assert [metric.name for metric in compare_metrics(one, one, [NO_ANSWER])] == ["NoAns_exact"]
+
+
+def test_rounds_of_two_sessions_are_not_judged_together() -> None:
+    """Rounds have numbers of their session: in each, others were there in every second round."""
+    first, second = (
+        with_blocks(sweep(), lambda block, odd=odd: busy_where(block.round % 2 == odd))
+        for odd in (0, 1)
+    )
+    for mine, other in zip(first.arms, second.arms, strict=True):
+        copies = [
+            item.model_copy(update={"session": "another"})
+            for item in other.timings
+            if not isinstance(item, TimingFailed)
+        ]
+        first = with_arm(first, mine.arm.id, timings=(*mine.timings, *copies))
+    (load, _) = summarize(first, QUESTION_ANSWERING).loads
+    assert load.disturbed_rounds == 0.5
+
+
+def busy_where(disturbed: bool) -> dict[str, object]:
+    return {"processor_ticks": 60, "busy_ticks": 50, "own_ticks": 41 if disturbed else 50}

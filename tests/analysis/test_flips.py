@@ -6,6 +6,8 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from other_runs import write_run
+from quantbench import cli
 from quantbench.analysis.compare import summarize
 from quantbench.analysis.flips import Flips, find_flips
 from quantbench.core.errors import QuantbenchError, UsageError
@@ -130,3 +132,19 @@ def test_the_table_has_every_sample_with_its_scores(
     assert table[0]["change"] == -1.0
     assert table[0]["sample.answers"] == '{"text": ["Ada"]}'
     assert (table[0]["original_f1"], table[0]["optimized_f1"]) == (1.0, 0.25)
+
+
+def test_what_is_printed_moves_no_cursor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = "\x9b31m\u202e"
+    run = write_run(tmp_path / odd)
+    monkeypatch.setattr(
+        "quantbench.commands.errors._samples",
+        lambda _config, _result, ids: {sample_id: {"question": odd} for sample_id in ids},
+    )
+    for options in ([], ["--json"]):
+        assert cli.main(["errors", str(run), "--row", "3", *options]) == 0
+        said = capsys.readouterr().out
+        assert "\\u202e" in said
+        assert not set(said) & set("\x9b\u202e")

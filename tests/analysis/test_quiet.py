@@ -41,6 +41,15 @@ def test_blocks_of_one_round_are_judged_together() -> None:
     assert found.disturbed_rounds == 1.0
 
 
+def test_rounds_of_two_sessions_are_not_judged_together() -> None:
+    """Each session was disturbed in half of its rounds, in which the other was not."""
+    busy, idle = block(others=0.18), block()
+    first, second = rounds([busy, idle] * 5), rounds([idle, busy] * 5)
+    found = load(CELL, first, second)
+    assert found is not None
+    assert found.disturbed_rounds == 0.5
+
+
 def test_an_idle_machine_is_quiet() -> None:
     found = load(CELL, [block()] * 10)
     assert found is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -213,13 +214,15 @@ class TestNoCard:
     ) -> None:
         with Path("huge.md").open("wb") as file:
             file.truncate(run_files.MAX_CARD_BYTES * 1000)
-        assert "it has more than 20,000,000 bytes" in self.refused(command, "huge.md", capsys)
+        said = self.refused(command, "huge.md", capsys)
+        assert "it has more than 20,000,000 bytes" in said
+        assert "Give the text of a published card" in said
 
     def test_bytes_that_are_no_text(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
         Path("card.md").write_bytes(b"---\npipeline_tag: \xff\n---\n")
-        assert "card.md, line 2: it is not a text in UTF-8" in self.refused(
-            command, "card.md", capsys
-        )
+        said = self.refused(command, "card.md", capsys)
+        assert "card.md, line 2: it is not a text in UTF-8" in said
+        assert "Give the text of a published card" in said
 
     def test_the_card_that_quantbench_writes(
         self, command: str, capsys: pytest.CaptureFixture[str]
@@ -251,11 +254,31 @@ class TestLint:
         assert cli.main(["lint", card_file(collapsed(VIT))]) == 1
         assert "says: non-time metrics, row 1:" in capsys.readouterr().out
 
+    @pytest.mark.parametrize("command", ["lint", "import"])
+    @pytest.mark.parametrize("name", [b"card\xff.md", "card\x9b\u202e.md".encode()])
+    def test_names_that_are_no_text_are_escaped(
+        self, name: bytes, command: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = card_file(collapsed(VIT), os.fsdecode(name))
+        for options in ([], ["--json"]):
+            assert cli.main([command, path, *options]) == (1 if command == "lint" else 0)
+            said = capsys.readouterr().out
+            assert not set(said) & {"\udcff", "\x9b", "\u202e"}
+            assert {"\\udcff", "\\u202e"} & set(re.findall(r"\\u[0-9a-f]{4}", said))
+
     def test_the_number_of_samples_may_be_given(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["lint", card_file(collapsed(VIT)), "--samples", "100"]) == 1
         assert "L1:" not in capsys.readouterr().out
 
-    @pytest.mark.parametrize(("number", "told"), [("0", "at least 1"), ("7", "says that it eval")])
+    @pytest.mark.parametrize(
+        ("number", "told"),
+        [
+            ("0", "at least 1"),
+            ("7", "says that it eval"),
+            ("0", "or leave it out"),
+            ("7", "Leave --"),
+        ],
+    )
     def test_a_number_that_cannot_be_is_refused(
         self, number: str, told: str, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -167,7 +167,9 @@ class TestL1:
         assert "give --samples N" in unchecked.reason
 
     def test_an_accuracy_of_more_than_all_is_impossible(self) -> None:
-        assert "8 rows" in found("L1", with_metric(card(VIT), others=(1.5, 1.5))).what
+        item = found("L1", with_metric(card(VIT), others=(1.5, 1.5)))
+        assert "8 rows" in item.what
+        assert item.why.endswith("No number of samples gives 1.500, which is above the whole.")
 
     def test_a_metric_in_points_is_of_a_hundred(self) -> None:
         result = card(DISTILBERT)
@@ -197,6 +199,14 @@ class TestL2:
             "non-time metrics, row 2",
         ]
         assert "at most 75 of 1,000 answers changed" in item.why
+
+    def test_where_more_answers_must_have_changed_than_would_show_it_none_would(self) -> None:
+        result = with_metric(card(VIT), row_1=(0.9, 0.88), others=(0.9, 0.9))
+        item = found("L2", result, 100)  # 2 answers at least; 1.04 at most
+        assert "at least 2 answers changed, and no number of changed answers would show it" in (
+            item.why
+        )
+        assert "publish" not in item.change
 
     def test_the_same_drop_is_shown_by_enough(self) -> None:
         result = with_config(card(DISTILBERT), max_eval_samples=10_000)

@@ -197,6 +197,8 @@ def test_a_value_that_is_swept_twice_is_an_error() -> None:
          "single-stream, offline"),
         ({"time_benchmark_args": {"warmup_runs": 0}}, "time_benchmark_args.warmup_runs",
          "at least 1"),
+        ({"time_benchmark_args": {"warmup_runs": 10_001}}, "time_benchmark_args.warmup_runs",
+         "at most 10000"),
         ({"benchmarked": {"seed": [1, 2]}}, "benchmarked.seed", "describes the whole run"),
         ({"benchmarked": {"per_channel": True}}, "benchmarked.per_channel", "must be a list"),
         ({"task": ...}, "task", "required"),

@@ -61,6 +61,7 @@ def command_line(pid: int) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
     finished: Killed, tmp_path: Path
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
     assert 2 in {unit.attempts for unit in run.result().spent if unit.stage == "evaluate"}
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_made_good(finished: Killed, tmp_path: Path) -> None:
     run = small(tmp_path / "run")
     process = run.start(CRASH_MAX_FILE_BYTES=str(2**20))  # the exported model has 7 MB
@@ -114,6 +116,7 @@ def test_sigterm_ends_a_run_in_order_and_it_can_go_on(finished: Killed, tmp_path
     assert facts(run) == facts(finished)
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_sweep_at_once_do_the_work_once(finished: Killed, tmp_path: Path) -> None:
     runs = [small(tmp_path / "runs", out) for out in ("one", "two")]
     processes = [run.start() for run in runs]

@@ -112,6 +112,15 @@ def test_rows_that_are_not_used_may_be_empty(folder: Path) -> None:
     assert prepare(config).subject.num_eval_samples == 20
 
 
+@pytest.mark.parametrize("sampling", ["head", "random"])
+def test_of_a_split_smaller_than_the_sample_asked_for_all_rows_are_taken(
+    folder: Path, sampling: str
+) -> None:
+    files = {"validation": write(folder / "rows.jsonl", [GOOD] * ROWS)}
+    config = config_of(files, max_eval_samples=ROWS + 1, sampling=sampling)
+    assert prepare(config).subject.num_eval_samples == ROWS
+
+
 def test_so_may_rows_that_are_not_calibrated_on(folder: Path) -> None:
     rows = with_row(0, context=None)
     files = {

@@ -10,6 +10,7 @@ import yaml
 
 from quantbench import cli, registry, run_dir
 from quantbench.analysis import flips
+from quantbench.analysis.front_matter import front_matter_problems, split_front_matter
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Artifact, Evaluation, SweepResult, Timing
 
@@ -138,6 +139,13 @@ def test_all_arms_have_the_same_number_of_threads(questions: SweepResult) -> Non
         for process in timing.processes
     }
     assert threads == {questions.environment.num_threads}
+
+
+@pytest.mark.usefixtures("questions", "digits")
+@pytest.mark.parametrize("name", ["questions", "digits"])
+def test_the_front_matter_is_what_the_hub_takes(folder: Path, name: str) -> None:
+    data, _ = split_front_matter((folder / name / "README.md").read_text())
+    assert front_matter_problems(data) == ()
 
 
 def test_the_card_has_every_row_and_the_picture(folder: Path, questions: SweepResult) -> None:

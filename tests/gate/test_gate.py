@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import pytest
 
-from other_runs import again, arm_of, on_processor, published, run, slower
+from other_runs import again, arm_of, on_processor, published, run, slower, with_versions
 from quantbench.analysis.gate import gate
 from quantbench.analysis.named_run import NamedRun
 from quantbench.core.gate import Check, Conditions, Gate
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import Failed, SweepResult, TimingFailed
 from quantbench.core.summary import MetricSummary
-from synthetic import config, evaluation, sweep, with_arm, with_few_rounds, with_invalid_session
+from synthetic import (
+    REFERENCE_ID,
+    config,
+    evaluation,
+    sweep,
+    with_arm,
+    with_few_rounds,
+    with_invalid_session,
+)
 
 DROP = Conditions(max_drop_points=0.8)
 SPEED = Conditions(min_speedup=2.0)
@@ -309,3 +317,44 @@ def test_one_failure_outweighs_what_is_open_and_what_is_open_what_passed(sound: 
     ):
         conditions = Conditions(max_drop_points=drop, min_speedup=speedup)
         assert gate(sound, conditions, row).outcome == outcome
+
+
+# --- Warnings ---
+
+
+def test_what_is_not_as_in_the_older_run_is_a_warning(sound: NamedRun) -> None:
+    assert gate(run("new", again()), SLOWDOWN, None, None, sound).warnings == ()
+    new = run("new", with_versions(again(), onnxruntime="1.32.0"))
+    found = gate(new, SLOWDOWN, new.summary.rows[2], None, sound)
+    assert found.outcome == "pass"
+    assert found.warnings == ("not as in sweep: onnxruntime: 1.31.1 → 1.32.0",)
+
+
+def test_swept_parameters_are_no_difference_from_the_older_run(sound: NamedRun) -> None:
+    swept = {"quantization_approach": ["dynamic"], "operators_to_quantize": [["MatMul"]]}
+    new = run("new", again(sweep(config(benchmarked=swept))))
+    assert gate(new, SLOWDOWN, new.summary.rows[0], None, sound).warnings == ()
+
+
+def test_without_a_second_copy_it_warns_that_noise_is_not_known(sound: NamedRun) -> None:
+    assert gate(sound, SPEED).warnings == ()
+    alone = run("sweep", with_arm(sweep(), f"{REFERENCE_ID}-twin", timings=()))
+    found = gate(alone, SPEED)
+    assert found.outcome == "pass"
+    assert found.warnings == (
+        "no second copy was timed in sweep (shapes 1x32, 4x32): the noise floor is not known",
+    )
+
+
+def test_the_upper_end_of_a_chosen_row_says_of_what_it_is(sound: NamedRun) -> None:
+    assert check(gate(sound, DROP), "max-drop").reason.endswith(
+        ", whose upper end holds for all 3 rows at once"
+    )
+    assert "at once" not in row_gate(sound, DROP, 3).reason
+
+
+def test_rows_that_mean_the_same_each_have_one_in_the_older_run() -> None:
+    swept = {"operators_to_quantize": [["Add", "MatMul"], ["MatMul", "Add"]]}
+    result = sweep(config(quantization_approach="dynamic", benchmarked=swept))
+    old, new = run("old", result), run("new", again(result))
+    assert [row_gate(new, SLOWDOWN, number, old).outcome for number in (1, 2)] == ["pass", "pass"]

@@ -147,7 +147,7 @@ def test_a_run_with_hostile_names_writes_nothing_elsewhere_and_a_card_of_plain_t
     files = {path for path in tree(root / "run") if "/" not in path}
     assert files <= {"README.md", "arms", "config.yaml", "explained", "log.txt", "pinned.yaml",
                      "plan.json", "plots", "report.html", "results", "run.json", "spent.jsonl",
-                     "table.parquet"}  # fmt: skip
+                     "table.parquet", "summary.jsonl"}  # fmt: skip
     card = (root / "run" / "README.md").read_text()
     assert html_tags(card) <= ALLOWED_TAGS | {"image plots/accuracy_speed-light.svg"}
     assert headings(card) == plain_headings

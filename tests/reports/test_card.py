@@ -20,6 +20,7 @@ from quantbench.reports import card as card_report
 from quantbench.reports.card import render_card
 from synthetic import (
     IMAGE_CLASSIFICATION,
+    NUM_SAMPLES,
     QUESTION_ANSWERING,
     config,
     report_inputs,
@@ -155,6 +156,11 @@ def test_a_task_without_lengths_prints_no_axis_of_lengths_and_says_why() -> None
     assert "input length =" not in card
 
 
+def test_where_there_were_fewer_samples_than_asked_for_the_card_says_both_numbers() -> None:
+    card = card_of(sweep(config(max_eval_samples=NUM_SAMPLES + 1)))
+    assert f"{NUM_SAMPLES:,} ({NUM_SAMPLES + 1} asked for)" in card
+
+
 def test_a_sweep_of_which_nothing_ran_still_has_a_card() -> None:
     result = sweep()
     card = card_of(result.model_copy(update={"arms": ()}))
@@ -175,7 +181,7 @@ def test_a_speedup_without_an_interval_is_marked_and_the_brackets_are_explained(
     card = card_of(with_few_rounds(sweep()))
     assert "A speed-up without brackets has too few process sets for an interval." in card
     assert "(unresolved: too few process sets)" in card
-    assert "±0%" not in card
+    assert "±" not in card.partition("(unresolved")[2].partition("\n")[0]
     assert "without brackets" not in card_of(sweep())
 
 

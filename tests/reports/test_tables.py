@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from quantbench.analysis.compare import summarize
-from quantbench.core.plan import ORIGINAL_ID
+from quantbench.core.plan import ORIGINAL_ID, Cell
 from quantbench.core.results import ArmResult, Evaluation, Failed
-from quantbench.reports import tables
+from quantbench.core.summary import ArmSummary, CellSummary, Ratio
+from quantbench.reports import tables, wording
 from quantbench.reports.card_details import what_rows_did
 from synthetic import QUESTION_ANSWERING, config, report_inputs, sweep, with_arm
 
@@ -28,6 +29,11 @@ def test_a_parquet_file_has_a_line_per_row_and_cell(tmp_path: Path) -> None:
     assert third[0]["optimized.p50_ms"] == pytest.approx(13.7, abs=0.5)
     assert third[0]["speedup"] == pytest.approx(3.2, rel=0.02)
     assert third[0]["exact_match.drop_points"] == pytest.approx(1 / 6)
+    assert third[0]["unresolved"] is False
+    assert third[0]["half_width"] < 0.03
+    fourth = [line for line in lines if line["row"] == 4]
+    assert [line["unresolved"] for line in fourth] == [True, True]
+    assert all(line["half_width"] > 0.03 for line in fourth)
     assert lines[-1]["status"] == "refused"
     assert "opset 13 or newer" in lines[-1]["problem"]
 
@@ -85,3 +91,16 @@ def test_an_operator_that_the_model_lacks_is_inert() -> None:
     asked = asked.model_copy(update={"operators_to_quantize": ("Conv", "MatMul")})
     (line, *_) = tables.rows_as_json(summarize(sweep(asked), QUESTION_ANSWERING))
     assert "operators_to_quantize=Conv: the model has no Conv node" in str(line["inert"])
+
+
+def test_a_width_just_above_what_was_asked_for_does_not_read_as_that() -> None:
+    cell = CellSummary(
+        cell=Cell(batch_size=1, input_length=32),
+        speedup=Ratio(value=2.0, low=1.93, high=2.07),
+        half_width=0.034,
+        unresolved=True,
+    )
+    wide = cell.model_copy(update={"half_width": 0.052})
+    assert wording.speedup(cell) == "2.00 [1.93, 2.07] (unresolved: ±3.4%)"
+    arm = ArmSummary(id="arm", cells=(cell, wide), speedup=cell.speedup)
+    assert wording.overall_speedup(arm) == "2.00 [1.93, 2.07] (unresolved: ±5.2%)"

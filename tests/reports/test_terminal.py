@@ -60,9 +60,9 @@ def test_the_advice_and_the_card_are_the_last_lines(printed: str) -> None:
 
 
 def test_a_speedup_that_is_not_resolved_is_marked_and_the_mark_explained(printed: str) -> None:
-    assert "(unresolved)" in row(printed, 4)
-    assert "(unresolved)" not in row(printed, 3)
-    assert "(unresolved): too few process sets, or an interval wider" in printed
+    assert "(unresolved: ±29.2%)" in row(printed, 4)
+    assert "unresolved" not in row(printed, 3)
+    assert "unresolved: too few process sets, or in some shape a wider interval" in printed
     assert "(unresolved)" in row(show(with_few_rounds(sweep())), 3)
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from other_runs import again, arm_of, on_data, published, run
 from quantbench.analysis.matched_rows import match_rows
+from quantbench.analysis.metric_changes import metric_changes
 from quantbench.analysis.named_run import NamedRun, named_run
 from quantbench.analysis.run_comparison import compare_runs
 from quantbench.core.errors import UsageError
-from quantbench.core.plan import ORIGINAL_ID
+from quantbench.core.plan import ORIGINAL_ID, Cell
 from quantbench.core.results import Evaluation, Failed, SweepResult
 from quantbench.core.run_comparison import MetricChange, PairComparison, RowChange
 from synthetic import (
     IMAGE_CLASSIFICATION,
     QUESTION_ANSWERING,
+    REFERENCE_ID,
     config,
     evaluation,
     sweep,
@@ -50,7 +54,7 @@ def test_rows_are_matched_by_the_values_of_what_is_swept(first: NamedRun) -> Non
         "per_channel": [True],
     }
     other = run("after", again(sweep(config(benchmarked=swept))))
-    found = match_rows([first, other])
+    found = match_rows(first, other)
     pairs = [tuple(item.number if item else None for item in each.rows) for each in found]
     assert len(pairs) == 8
     for old, new in ((4, 1), (8, 2)):
@@ -61,9 +65,66 @@ def test_rows_are_matched_by_the_values_of_what_is_swept(first: NamedRun) -> Non
 def test_a_parameter_that_one_run_holds_fixed_is_matched_by_its_value(first: NamedRun) -> None:
     swept = {"quantization_approach": ["dynamic"], "operators_to_quantize": [["MatMul"]]}
     other = run("after", again(sweep(config(per_channel=True, benchmarked=swept))))
-    pairs = [tuple(r and r.number for r in each.rows) for each in match_rows([first, other])]
+    pairs = [tuple(r and r.number for r in each.rows) for each in match_rows(first, other)]
     assert (4, 1) in pairs  # row 3 has per_channel false
     assert (3, None) in pairs
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "others"),
+    [
+        ("smooth_quant_alpha", [1, 0.25], [0.25, 1.0]),
+        ("framework_args.opset", [11, 13], [13.0, 11]),
+        ("operators_to_quantize", [["MatMul", "Add"]], [["Add", "MatMul"]]),
+        ("node_exclusion", [["gelu", "softmax"], []], [[], ["softmax", "gelu"]]),
+    ],
+)
+def test_values_that_mean_the_same_are_the_same(
+    name: str, values: list[object], others: list[object]
+) -> None:
+    runs = [
+        run(called, sweep(config(quantization_approach="static", benchmarked={name: swept})))
+        for called, swept in (("before", values), ("after", others))
+    ]
+    found = match_rows(*runs)
+    assert len(found) == len(values)
+    assert all(all(item.rows) for item in found)
+
+
+def test_rows_that_mean_the_same_in_one_run_are_matched_one_by_one() -> None:
+    swept = {"operators_to_quantize": [["Add", "MatMul"], ["MatMul", "Add"]]}
+    both = run("before", sweep(config(benchmarked=swept)))
+    found = match_rows(both, both)
+    assert [[row and row.number for row in item.rows] for item in found] == [[1, 1], [2, 2]]
+
+
+def test_what_a_third_run_sweeps_does_not_keep_the_others_apart(first: NamedRun) -> None:
+    card = published()  # it states no quant_format
+    swept = {"quant_format": ["QDQ", "QOperator"], "quantization_approach": ["dynamic"]}
+    third = sweep(config(operators_to_quantize=["MatMul"], per_channel=False, benchmarked=swept))
+    pairs = compare_runs([first, run("card", card), run("third", third)], QUESTION_ANSWERING).pairs
+    assert row(pairs[0], 3).is_whole
+    assert "quant_format" not in pairs[0].parameters
+    assert "quant_format" in pairs[1].parameters
+
+
+def test_one_row_alone_is_compared_without_the_others(
+    first: NamedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resampled: list[object] = []
+
+    def counted(*arguments: Any) -> tuple[MetricChange, ...]:
+        resampled.append(arguments)
+        return metric_changes(*arguments)
+
+    monkeypatch.setattr("quantbench.analysis.run_comparison.metric_changes", counted)
+    later = run("after", again())
+    (alone,) = compare_runs([first, later], QUESTION_ANSWERING, row=3).pairs
+    assert [item.first_row for item in alone.rows] == [3]
+    assert len(resampled) == 2  # the original's, and that row's
+    monkeypatch.undo()
+    (whole,) = compare_runs([first, later], QUESTION_ANSWERING).pairs
+    assert row(whole, 3) == alone.rows[0]
 
 
 def test_a_row_of_one_run_only_is_there_and_says_so(first: NamedRun) -> None:
@@ -222,7 +283,33 @@ def test_what_a_card_does_not_state_is_no_difference(first: NamedRun) -> None:
     found = pair(first, published("other-org/model"))
     names = [item.what for item in found.differences]
     assert "model_name_or_path" in names
-    assert not any(name.startswith(("weight_only", "clamp_mask")) for name in names)
+    assert not any(name.startswith(("weight_only", "clamp_mask", "sampling")) for name in names)
+
+
+def test_lengths_that_a_card_gives_for_images_do_not_keep_shapes_apart() -> None:
+    measured, card = sweep(), published()
+    lengthless = {
+        arm.arm.id: tuple(
+            item.model_copy(update={"cell": Cell(batch_size=1, input_length=None)})
+            for item in arm.timings[:1]
+        )
+        for arm in measured.arms
+    }
+    for arm_id, timings in lengthless.items():
+        measured = with_arm(measured, arm_id, timings=timings)
+    assert measured.plan is not None
+    cells = (Cell(batch_size=1, input_length=None),)
+    measured = measured.model_copy(
+        update={"plan": measured.plan.model_copy(update={"cells": cells})}
+    )
+    (found,) = compare_runs(
+        [run("measured", measured), run("card", card)], QUESTION_ANSWERING
+    ).pairs
+    assert found.not_shared == ()
+    (cell,) = row(found, 3).speed.cells
+    assert cell.first_latency is not None
+    assert cell.other_latency is not None
+    assert cell.other_latency.mean_ms == 10.0
 
 
 def test_two_published_cards_can_be_compared() -> None:
@@ -255,4 +342,12 @@ def test_parameters_that_are_fixed_and_differ_are_listed(first: NamedRun) -> Non
         "framework_args.optimization_level",
         "99",
         "1",
+    )
+
+
+def test_without_a_second_copy_the_noise_floor_is_not_known(first: NamedRun) -> None:
+    assert pair(first, again()).warnings == ()
+    found = pair(first, with_arm(again(), f"{REFERENCE_ID}-twin", timings=()))
+    assert found.warnings == (
+        "no second copy was timed in after (shapes 1x32, 4x32): the noise floor is not known",
     )

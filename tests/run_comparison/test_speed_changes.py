@@ -9,14 +9,15 @@ import pytest
 
 from other_runs import again, arm_of, on, on_data, on_processor, run, slower, with_versions
 from quantbench.analysis import timing
+from quantbench.analysis.matched_rows import match_rows
 from quantbench.analysis.named_run import NamedRun
-from quantbench.analysis.speed_changes import speed_change, yardstick
+from quantbench.analysis.speed_changes import Yardstick, speed_change, yardstick
 from quantbench.core.plan import ORIGINAL_ID
 from quantbench.core.results import SweepResult
 from quantbench.core.run_comparison import SpeedChange
 from quantbench.core.stats import ratio_estimate, ratio_interval
 from quantbench.core.summary import Ratio
-from synthetic import REFERENCE_ID, sweep, with_arm, with_few_rounds, with_invalid_session
+from synthetic import REFERENCE_ID, config, sweep, with_arm, with_few_rounds, with_invalid_session
 
 ROW = 3
 
@@ -29,7 +30,11 @@ def first() -> NamedRun:
 def change(first: NamedRun, result: SweepResult, row: int = ROW) -> SpeedChange:
     other = run("after", result)
     rows = first.summary.rows[row - 1], other.summary.rows[row - 1]
-    return speed_change(first, other, rows, yardstick(first, other))
+    return speed_change(first, other, rows, measured_by(first, other))
+
+
+def measured_by(first: NamedRun, other: NamedRun) -> Yardstick:
+    return yardstick(first, other, [row.rows for row in match_rows(first, other)])
 
 
 # --- What is divided ---
@@ -90,13 +95,13 @@ def test_without_an_interval_in_one_run_there_is_none_of_the_change(first: Named
 
 
 def test_the_yardstick_is_the_original_where_it_is_the_same(first: NamedRun) -> None:
-    found = yardstick(first, run("after", with_versions(again(), onnxruntime="1.32.0")))
+    found = measured_by(first, run("after", with_versions(again(), onnxruntime="1.32.0")))
     assert (found.over, found.name) == ("original", "PyTorch eager")
 
 
 def test_with_another_torch_it_is_the_reference(first: NamedRun) -> None:
     later = slower(with_versions(again(), torch="2.14.0"), [ORIGINAL_ID], 0.5)
-    assert yardstick(first, run("after", later)).name == "ONNX Runtime fp32"
+    assert measured_by(first, run("after", later)).name == "ONNX Runtime fp32"
     found = change(first, later)
     assert found.change is not None
     # The original's new speed is not in it.
@@ -105,11 +110,19 @@ def test_with_another_torch_it_is_the_reference(first: NamedRun) -> None:
     assert found.first.value == pytest.approx(3.2 / 1.5, rel=0.02)
 
 
-def test_a_row_whose_reference_is_another_file_is_not_divided(first: NamedRun) -> None:
-    later = with_versions(again(), torch="2.14.0")
-    reference = next(arm for arm in later.arms if arm.arm.id == REFERENCE_ID)
+def with_another_reference(result: SweepResult) -> SweepResult:
+    reference = result.arm(REFERENCE_ID)
     changed = reference.artifact.model_copy(update={"graph_digest": "another"})  # type: ignore[union-attr]
-    found = change(first, with_arm(later, REFERENCE_ID, artifact=changed))
+    return with_arm(result, REFERENCE_ID, artifact=changed)
+
+
+def test_a_row_whose_reference_is_another_file_is_not_divided() -> None:
+    swept = {"quantization_approach": ["dynamic"], "framework_args.opset": [11, 12]}
+    both = sweep(config(operators_to_quantize=["MatMul"], benchmarked=swept))
+    before = run("before", both)
+    later = with_another_reference(with_versions(again(both), torch="2.14.0"))
+    assert measured_by(before, run("after", later)).name == "ONNX Runtime fp32"
+    found = change(before, later, row=1)
     assert found.change is None
     assert found.why_no_change == "ONNX Runtime fp32 is another file in each"
 
@@ -124,9 +137,23 @@ def test_with_other_versions_of_both_runtimes_there_is_none(first: NamedRun) -> 
     assert found.other is not None
 
 
-def test_another_model_is_no_yardstick(first: NamedRun) -> None:
-    found = yardstick(first, run("after", on_data(again(), model_digest="cafe")))
-    assert found.over == "reference"
+def test_where_no_row_shares_its_reference_there_is_no_yardstick(first: NamedRun) -> None:
+    later = with_another_reference(on_data(again(), model_digest="cafe"))
+    found = measured_by(first, run("after", later))
+    assert found.name is None
+    assert found.why_none == (
+        "no model is the same in both: PyTorch eager runs another model; ONNX Runtime fp32 is "
+        "another file in each"
+    )
+    three = change(first, later)
+    assert three.change is None
+    assert three.first is not None  # over the original of each
+    assert three.first.value == pytest.approx(3.2, rel=0.02)
+
+
+def test_another_model_with_the_same_exported_file_is_compared_by_that(first: NamedRun) -> None:
+    found = measured_by(first, run("after", on_data(again(), model_digest="cafe")))
+    assert (found.over, found.name) == ("reference", "ONNX Runtime fp32")
 
 
 @pytest.mark.parametrize(

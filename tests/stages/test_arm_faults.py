@@ -39,7 +39,14 @@ from quantbench.stages.time import Comparison, time_cell
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are counted in /proc")
 
 CELL = Cell(batch_size=1, input_length=None)
-FAULTS = ("hangs-block", "stops-block", "killed-open", "dies-warm_up", "memory-block")
+FAULTS = (
+    "hangs-block",
+    "stops-block",
+    "killed-open",
+    "dies-warm_up",
+    "memory-block",
+    "limited-block",
+)
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +135,10 @@ def test_each_fault_fails_its_own_row_with_its_reason(
         assert isinstance(failed, TimingFailed)
         assert failed.cell == CELL
         reasons[name] = failed.error
-        if name != "memory-block":
+        if name not in ("memory-block", "limited-block"):
             assert f"the last words of {name.partition('-')[0]}" in failed.log
-    assert "MemoryError: Unable to allocate" in reasons.pop("memory-block")
+    assert "MemoryError: Unable to allocate 8.00 PiB" in reasons.pop("memory-block")
+    assert "MemoryError: Unable to allocate 8.00 MiB" in reasons.pop("limited-block")
     assert reasons == {
         "hangs-block": "faulty_arm gave no answer in 1 s",
         "stops-block": "faulty_arm gave no answer in 1 s",

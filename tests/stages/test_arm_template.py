@@ -16,7 +16,13 @@ import pytest
 from quantbench.core.errors import QuantbenchError
 from quantbench.protocols import SessionOptions
 from quantbench.stages import arm_processes
-from quantbench.stages.arm_processes import ArmFailedError, ArmSpec, ArmStarter, Conditions
+from quantbench.stages.arm_processes import (
+    BLOCK_LEAST_FORWARDS,
+    ArmFailedError,
+    ArmSpec,
+    ArmStarter,
+    Conditions,
+)
 from quantbench.template import IS_SUPPORTED, Template
 from tiny_models import AUTO_CLASS, Models
 
@@ -65,7 +71,7 @@ def test_each_set_has_a_process_of_its_own_and_one_template_for_all(
         with started(starter, [arm], conditions) as running:
             assert running.failed == {}
             pids.add(pid_of(running))
-            assert len(running.block("original")["samples_ns"]) >= 5
+            assert len(running.block("original")["samples_ns"]) >= BLOCK_LEAST_FORWARDS
             assert running.describe("original")["num_threads"] == 2
     assert len(pids) == 2
     assert len(starter.templates) == 1

@@ -13,7 +13,7 @@ from quantbench.core.errors import QuantbenchError
 from quantbench.core.results import Prediction
 from quantbench.protocols import Encoded, Forward, Inputs, Scored, Session, TaskRun
 from quantbench.stages.calibrate_graph import first_broken_node
-from quantbench.stages.evaluate import evaluate
+from quantbench.stages.evaluate import MOST_KEPT_LOGITS, evaluate
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,13 @@ def test_logits_are_kept_of_the_first_samples_until_there_are_too_many(
     )
     assert [len(item.log_probabilities) for item in found.predictions] == [2, 2, 0, 0]
     assert [len(item.logits) for item in found.predictions] == [1, 1, 0, 0]
+
+
+def test_the_docs_say_how_many_are_kept() -> None:
+    docs = Path(__file__).parents[2] / "docs" / "accuracy.md"
+    two, thousand = MOST_KEPT_LOGITS // 2, MOST_KEPT_LOGITS // 1000
+    said = f"{MOST_KEPT_LOGITS:,} numbers ({two:,} samples with two classes, {thousand} with a"
+    assert said in docs.read_text()
 
 
 def test_infinite_logits_are_numbers() -> None:

@@ -18,7 +18,7 @@ from quantbench.protocols import SessionOptions
 from quantbench.stages import arm, arm_processes
 from quantbench.stages import time as timing
 from quantbench.stages.arm import run_block, warm_up
-from quantbench.stages.arm_processes import ArmSpec, ArmStarter
+from quantbench.stages.arm_processes import BLOCK_LEAST_FORWARDS, ArmSpec, ArmStarter
 from quantbench.stages.time import Comparison, round_order, time_cell
 
 CELL = Cell(batch_size=1, input_length=None)
@@ -69,7 +69,10 @@ def test_raw_times_of_every_arm_are_kept_by_round(model: Path) -> None:
     rounds = {block.round for block in other.blocks}
     assert rounds == set(range(len(other.blocks)))
     assert len(reference.blocks) == 2 * len(other.blocks)
-    assert all(len(block.samples_ns) >= 5 for block in (*reference.blocks, *other.blocks))
+    assert all(
+        len(block.samples_ns) >= BLOCK_LEAST_FORWARDS
+        for block in (*reference.blocks, *other.blocks)
+    )
 
 
 def test_the_process_reports_its_own_threads(model: Path) -> None:

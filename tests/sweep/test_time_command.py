@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 import math
@@ -20,10 +21,13 @@ from quantbench.core.config import TimeBenchmarkArgs
 from quantbench.core.input_shapes import DeclaredInput
 from quantbench.core.plan import Cell
 from quantbench.core.results import Timing, TimingFailed
+from quantbench.core.timing_defaults import DURATION_S, PRECISION
 from quantbench.graph.inputs import declared_inputs
 from quantbench.reports.time import print_timed_files
+from quantbench.runtimes.auto_class import auto_class
 from quantbench.stages import arm_processes
 from quantbench.stages import time as timing
+from quantbench.stages.arm_processes import ArmProcesses, ArmSpec, ArmStarter, Conditions
 from quantbench.stages.random_inputs import random_inputs
 from synthetic import environment
 from synthetic import timing as synthetic_timing
@@ -58,7 +62,67 @@ def test_files_are_timed_beside_each_other(model: Path, capsys: pytest.CaptureFi
     assert first["num_bytes"] == model.stat().st_size
     assert found["noise"]["ratio"]["value"] > 0
     assert found["shapes"] == {"x": [1, 64]}
-    assert found["num_threads"] == 1
+    assert found["environment"]["num_threads"] == 1
+    assert found["environment"]["packages"]["onnxruntime"] == importlib.metadata.version(
+        "onnxruntime"
+    )
+    assert found["optimization_level"] == 99
+    assert found["affinity"] is None or len(found["affinity"]) == 1
+    assert found["interrupted"] is False
+
+
+def test_the_level_of_optimization_can_be_chosen(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int | None] = []
+    real = ArmProcesses.open
+
+    def noting(processes: ArmProcesses, arm: ArmSpec, conditions: Conditions) -> None:
+        opened.append(arm.options.optimization_level)
+        real(processes, arm, conditions)
+
+    monkeypatch.setattr(ArmProcesses, "open", noting)
+    assert cli.main(["time", str(model), *QUICK, "--optimization-level", "1"]) == 0
+    assert set(opened) == {1}
+    assert "at optimization level 1, PyTorch" in capsys.readouterr().out
+
+
+def test_what_was_finished_before_an_interrupt_is_reported(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_in_set(2, monkeypatch)
+    assert cli.main(["time", str(model), *QUICK, "--json"]) == 130
+    found = json.loads(capsys.readouterr().out)
+    assert found["interrupted"] is True
+    assert found["num_process_sets"] == 1
+    assert found["files"][0]["latency"]["p50_ms"] > 0
+    assert any("timing was interrupted" in warning for warning in found["warnings"])
+
+
+def test_an_interrupt_before_anything_was_finished_says_that_nothing_is_kept(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_in_set(1, monkeypatch)
+    assert cli.main(["time", str(model), *QUICK]) == 130
+    printed = capsys.readouterr()
+    assert "before a process set was finished: nothing was measured" in printed.err
+    assert "run the same command again" not in printed.err
+    assert printed.out == ""
+
+
+def interrupt_in_set(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Ctrl-C does when the process set with that number has begun."""
+    started: list[ArmProcesses] = []
+    real = ArmStarter.__call__
+
+    def noting(starter: ArmStarter, *arguments: Any) -> ArmProcesses:
+        started.append(real(starter, *arguments))
+        if len(started) == number:
+            started[-1].close()
+            raise KeyboardInterrupt
+        return started[-1]
+
+    monkeypatch.setattr(ArmStarter, "__call__", noting)
 
 
 def test_one_file_alone_is_timed_against_its_own_copy(
@@ -110,6 +174,7 @@ def test_pytorch_can_be_timed_too(models: Models, capsys: pytest.CaptureFixture[
         (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
         (["--input-length", "-1"], "--input-length -1: must be at least 1"),
         (["--threads", "0"], "--threads 0: must be at least 1"),
+        (["--threads", "100000"], "--threads 100000: more threads than the "),
         (["--shape", "x"], "--shape x: must be NAME=SIZE,SIZE,..."),
         (["--shape", "x=1,0"], "--shape x=1,0: must be NAME=SIZE,SIZE,..."),
         (["--batch-size", "2"], "--batch-size 2: the graph fixes that size of its input x to 1"),
@@ -121,6 +186,17 @@ def test_what_cannot_be_is_refused_before_anything_is_timed(
 ) -> None:
     assert cli.main(["time", str(model), *arguments]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_inputs_that_no_machine_holds_are_refused(
+    models: Models, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(models.exported("distilbert", 17))
+    assert cli.main(["time", path, "--batch-size", "1000000", "--input-length", "1000"]) == 2
+    told = capsys.readouterr().err
+    assert "the inputs have 2,000,000,000 elements" in told
+    assert "at most 100,000,000 are allowed" in told
+    assert "Ask for a smaller --batch-size, --input-length or --shape." in told
 
 
 def test_files_that_are_not_there_or_take_other_inputs_are_refused(
@@ -163,7 +239,8 @@ def test_the_defaults_are_those_of_a_config(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("quantbench.commands.time.time_files", kept)
     assert cli.main(["time", "model.onnx"]) == 0
     defaults = TimeBenchmarkArgs()
-    assert (asked[0].duration_s, asked[0].precision) == (defaults.duration, defaults.precision)
+    assert (asked[0].duration_s, asked[0].precision) == (None, None)
+    assert (defaults.duration, defaults.precision) == (DURATION_S, PRECISION)
 
 
 def test_inputs_are_made_by_the_graphs_types() -> None:
@@ -212,11 +289,13 @@ def report(found: dict[str, Timing | TimingFailed]) -> str:
         twin_id="twin",
         cell=CELL,
         shapes={"x": (1, 64)},
-        num_threads=2,
+        environment=environment(),
+        optimization_level=99,
+        affinity=(0, 1),
         precision=0.03,
     )
     stream = io.StringIO()
-    print_timed_files(timed_files(asked, found, environment().cpu, 42.0), stream)
+    print_timed_files(timed_files(asked, found, 42.0, interrupted=False), stream)
     return stream.getvalue()
 
 
@@ -241,6 +320,8 @@ def test_the_report_has_times_ratios_and_the_noise_floor() -> None:
     assert "unresolved" not in lines["file-2.onnx"]
     assert "Noise floor: a second copy of the first file took 1" in text
     assert "Inputs: x [1, 64]. 4 process sets in 42 s." in text
+    assert "at optimization level 99, PyTorch" in text
+    assert "processors: 0, 1 of " in text
     assert "Warning" not in text
 
 
@@ -257,3 +338,59 @@ def test_a_file_that_failed_has_its_reason_and_the_others_their_times() -> None:
     text = report(found)
     assert "(unresolved)" in text
     assert "the noise floor is not known" in text
+
+
+def test_why_there_is_no_noise_floor_is_a_warning() -> None:
+    failed = TimingFailed(stage="time", error="was killed by SIGKILL", cell=CELL)
+    text = report({"file-1": made("file-1", 1.0), "twin": failed})
+    assert (
+        "Warning: the second copy of the first file failed, so nothing shows the noise: "
+        "was killed by SIGKILL." in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "architecture"),
+    [
+        ("GPT2Config", "GPT2LMHeadModel"),
+        ("GPT2Config", "GPT2Model"),
+        ("T5Config", "T5ForConditionalGeneration"),
+        ("MaskFormerConfig", "MaskFormerModel"),
+        ("DistilBertConfig", "DistilBertForQuestionAnswering"),
+    ],
+)
+def test_a_pytorch_model_is_opened_with_the_head_that_it_names(
+    config: str, architecture: str, tmp_path: Path
+) -> None:
+    import torch
+    import transformers
+
+    described = getattr(transformers, config)(architectures=[architecture])
+    described.save_pretrained(tmp_path)
+    with torch.device("meta"):
+        made = getattr(transformers, auto_class(tmp_path)).from_config(described)
+    assert type(made).__name__ == architecture
+
+
+@pytest.mark.parametrize(
+    ("described", "told"),
+    [
+        ({"model_type": "bert", "architectures": ["OurModel"]}, "loads a OurModel of model_type b"),
+        (
+            {"model_type": "ours", "architectures": ["BertModel"]},
+            "loads a BertModel of model_type o",
+        ),
+        ({"model_type": "bert"}, "its config.json names no architecture and model_type"),
+        ({"model_type": "bert", "architectures": []}, "names no architecture"),
+    ],
+)
+def test_a_pytorch_model_that_transformers_cannot_load_is_refused_before_timing(
+    model: Path,
+    described: dict[str, Any],
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    assert cli.main(["time", str(model), "--pytorch", str(tmp_path), *QUICK]) == 2
+    assert told in capsys.readouterr().err

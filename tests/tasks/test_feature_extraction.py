@@ -50,7 +50,7 @@ def test_vectors_are_those_of_transformers_own_pipeline(encoder_dir: Path, pooli
     own.model.eval()
     run = opened(encoder_dir, pooling=pooling)
     session = pytorch.RUNTIME.open(encoder_dir, SessionOptions(1, auto_class="AutoModel"))
-    rows = pairs(110)
+    rows = pairs(200)
     found = evaluated(run, session, rows)
     limit = {"truncation": True, "max_length": POSITIONS}
     for row, prediction in zip(rows, found.predictions, strict=True):

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from quantbench.core.results import Prediction
 from quantbench.protocols import SessionOptions
 from quantbench.runtimes.pytorch import RUNTIME
-from quantbench.tasks.text_classification import TASK
+from quantbench.tasks.text_classification import TASK, TextClassificationRun
 from small_texts import WORDS, save_text_classifier
 
 NUM_TEXTS = 220
@@ -23,9 +25,12 @@ def texts(seed: int) -> list[str]:
     return [" ".join(rng.choice(words, length)) for length in lengths]
 
 
+def opened(directory: Path, *columns: str, **task_args: Any) -> TextClassificationRun:
+    return TASK.open(directory, task_args, {key: key for key in columns}, ("label",), None)
+
+
 def predictions(directory: Path, rows: list[dict[str, str]], **task_args: Any) -> list[Prediction]:
-    keys = {key: key for key in rows[0]}
-    task = TASK.open(directory, task_args, keys, ("label",), None)
+    task = opened(directory, *rows[0], **task_args)
     session = RUNTIME.open(directory, SessionOptions(1, auto_class=TASK.spec.auto_class))
     found = []
     for row in rows:
@@ -39,8 +44,8 @@ def of_pipeline(directory: Path, rows: list[dict[str, str]], **options: Any) -> 
     from transformers import pipeline
 
     model = str(directory)
-    opened = pipeline("text-classification", model=model, device="cpu")
-    return [opened(row, truncation=True, max_length=48, **options) for row in rows]
+    classify = pipeline("text-classification", model=model, device="cpu")
+    return [classify(row, truncation=True, max_length=48, **options) for row in rows]
 
 
 def test_the_texts_are_such_that_much_could_go_wrong(texts_dir: Path) -> None:
@@ -62,6 +67,15 @@ def test_one_class(texts_dir: Path, is_pair: bool) -> None:
     assert [prediction.score for prediction in ours] == pytest.approx(
         [answer["score"] for answer in theirs], abs=1e-5
     )
+    found: Any = [prediction.answer for prediction in ours]
+    wanted = np.where(np.arange(NUM_TEXTS) % 3, found, 1)
+    metrics = opened(texts_dir, *rows[0]).score(ours, wanted.tolist()).metrics
+    assert metrics == {
+        "accuracy": pytest.approx(accuracy_score(wanted, found), abs=1e-9),
+        "macro_f1": pytest.approx(f1_score(wanted, found, average="macro"), abs=1e-9),
+        "matthews_correlation": pytest.approx(matthews_corrcoef(wanted, found), abs=1e-9),
+    }
+    assert metrics["accuracy"] < 1
 
 
 def test_several_classes(tmp_path: Path) -> None:
@@ -75,6 +89,14 @@ def test_several_classes(tmp_path: Path) -> None:
         assert prediction.name == (", ".join(names) or "no class")
         assert prediction.score == pytest.approx(answers[0]["score"], abs=1e-5)
     assert len({prediction.name for prediction in ours}) >= 2
+    chosen: list[Any] = [prediction.answer for prediction in ours]
+    found = np.array([[number in answer for number in range(3)] for answer in chosen])
+    wanted = found ^ (np.random.default_rng(0).random(found.shape) < 0.2)
+    lists = [np.flatnonzero(row).tolist() for row in wanted]
+    assert opened(tmp_path, "text", is_multi_label=True).score(ours, lists).metrics == {
+        "accuracy": pytest.approx(accuracy_score(wanted, found), abs=1e-9),
+        "micro_f1": pytest.approx(f1_score(wanted, found, average="micro"), abs=1e-9),
+    }
 
 
 def test_a_number(tmp_path: Path) -> None:
@@ -85,3 +107,10 @@ def test_a_number(tmp_path: Path) -> None:
     assert [prediction.score for prediction in ours] == pytest.approx(
         [answer["score"] for answer in theirs], abs=1e-5
     )
+    found = np.array([prediction.score for prediction in ours])
+    wanted = np.round(found + np.random.default_rng(0).normal(size=NUM_TEXTS) * found.std(), 1)
+    metrics = opened(tmp_path, "text", is_regression=True).score(ours, wanted.tolist()).metrics
+    assert metrics == {
+        "pearson": pytest.approx(pearsonr(wanted, found).statistic, abs=1e-9),
+        "spearman": pytest.approx(spearmanr(wanted, found).statistic, abs=1e-9),
+    }

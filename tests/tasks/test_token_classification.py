@@ -13,6 +13,7 @@ import pytest
 from quantbench.core.errors import ConfigError, UsageError
 from quantbench.protocols import Array, Encoded, SessionOptions
 from quantbench.runtimes import pytorch
+from quantbench.tasks.entity_scores import score_tags
 from quantbench.tasks.rows import check_references, naming_row
 from quantbench.tasks.token_classification import TASK, TokenClassificationRun
 from quantbench.tasks.word_windows import num_fitting
@@ -346,6 +347,24 @@ class TestAsTransformers:
                 [at[s] for s, word in zip(starts, words, strict=True) if word not in NO_TOKENS]
             )
         assert ours == expected
+
+    def test_metrics_of_these_tags_are_those_of_seqeval(self, ours: list[list[str]]) -> None:
+        from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_score
+
+        # Two of three sentences are read one word late, so that some entities are right.
+        wanted = [tags[1:] + tags[:1] if n % 3 else tags for n, tags in enumerate(ours)]
+        of_seqeval = {
+            "f1": f1_score,
+            "precision": precision_score,
+            "recall": recall_score,
+            "accuracy": accuracy_score,
+        }
+        found = score_tags(ours, wanted, None).metrics
+        assert found == {
+            name: pytest.approx(metric(wanted, ours), abs=1e-9)
+            for name, metric in of_seqeval.items()
+        }
+        assert 0.2 < found["f1"] < 0.95
 
 
 class TestByteLevelTokenizers:

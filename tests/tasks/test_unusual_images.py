@@ -92,6 +92,18 @@ def test_a_palette_with_transparency_shows_the_color_below_it(
         assert color(run, image) == RED
 
 
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp", "tif"])
+def test_of_an_animated_image_the_first_picture_is_seen(
+    run: ImageClassificationRun, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"moving.{suffix}"
+    first, second = (Image.new("RGB", (20, 10), each) for each in (RED, BLUE))
+    first.save(path, save_all=True, append_images=[second])
+    with Image.open(path) as image:
+        assert image.n_frames == 2
+        np.testing.assert_allclose(color(run, image), RED, atol=4)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (3, 50), (50, 3), (3, 3), (1, 3)])
 def test_an_image_may_be_one_pixel_wide(run: ImageClassificationRun, size: tuple[int, int]) -> None:
     # Arrays of such shapes are easily taken for ones with the channels first.

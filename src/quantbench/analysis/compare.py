@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from quantbench.analysis import accuracy, distance, quiet, timing
 from quantbench.analysis.consistent import check_consistent
@@ -16,6 +16,7 @@ from quantbench.core.instructions import saturation
 from quantbench.core.plan import ORIGINAL_ID, Cell
 from quantbench.core.results import (
     Artifact,
+    Block,
     Failed,
     SweepResult,
     Timing,
@@ -122,11 +123,16 @@ def _two_states(facts: Facts) -> str | None:
 
 
 def _loads(facts: Facts) -> tuple[Load, ...]:
-    found = (
-        quiet.load(cell, [block for item in facts.timings_of_all(cell) for block in item.blocks])
-        for cell in facts.plan.cells
-    )
+    found = (quiet.load(cell, *_sessions(facts.timings_of_all(cell))) for cell in facts.plan.cells)
     return tuple(load for load in found if load is not None)
+
+
+def _sessions(timings: Iterable[Timing]) -> list[list[Block]]:
+    """The blocks of all arms, session by session."""
+    found: dict[str, list[Block]] = {}
+    for item in timings:
+        found.setdefault(item.session, []).extend(item.blocks)
+    return list(found.values())
 
 
 def _rows(facts: Facts) -> tuple[RowSummary, ...]:

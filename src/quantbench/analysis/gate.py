@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from quantbench.analysis.facts import Facts
 from quantbench.analysis.failures import failures
 from quantbench.analysis.gate_speed import slowdown_check, speedup_check
 from quantbench.analysis.gate_verdict import MEANS_ONLY, at_most, missing, refused, undecided
+from quantbench.analysis.matched_rows import swept_names
 from quantbench.analysis.named_run import NamedRun
 from quantbench.analysis.recommend import Recommendation, recommend, samples_to_settle
+from quantbench.analysis.run_differences import differences
 from quantbench.core.gate import Check, Conditions, Gate
 from quantbench.core.plan import Cell
+from quantbench.core.printable import shortened
 from quantbench.core.summary import MetricSummary, RowSummary
 
 RECOMMENDED = "recommended-row"
@@ -71,8 +74,22 @@ def gate(
         trial_id=found.trial_id if found else None,
         parameters=found.parameters if found else {},
         checks=tuple(checks),
-        warnings=(*run.summary.warnings, *(found.warnings if found else ())),
+        warnings=tuple(_warnings(run, found, baseline)),
     )
+
+
+def _warnings(run: NamedRun, row: RowSummary | None, baseline: NamedRun | None) -> Iterator[str]:
+    """What the numbers may suffer from, and what is not the same as in the older run."""
+    yield from run.summary.warnings
+    if row is not None:
+        yield from row.warnings
+        unknown = run.unknown_noise([row])
+        if unknown is not None:
+            yield unknown
+    if baseline is not None:
+        for item in differences(baseline, run, swept_names(baseline, run)):
+            old, new = shortened(item.first), shortened(item.other)
+            yield f"not as in {baseline.name}: {item.what}: {old} → {new}"
 
 
 def _asked(run: NamedRun, conditions: Conditions, baseline: NamedRun | None) -> list[Check]:
@@ -181,6 +198,9 @@ def _drop_check(
     if run.facts is None:
         return undecided(asked, MEANS_ONLY, metric.drop)
     check = at_most(asked, metric.drop, metric.low, metric.family_high)
+    if metric.num_compared > 1 and check.high is not None:
+        text = f"{check.reason}, whose upper end holds for all {metric.num_compared} rows at once"
+        check = check.model_copy(update={"reason": text})
     if check.outcome != "undecided" or check.limit is None:
         return check
     needed = samples_to_settle(metric, check.limit)

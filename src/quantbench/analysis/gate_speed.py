@@ -69,10 +69,10 @@ def slowdown_check(
         cells: in which to look.
         asked: the check, with its limit in percent.
     """
-    old = next(m.rows[0] for m in match_rows((baseline, run)) if m.rows[1] is row)
+    old = next((m.rows[0] for m in match_rows(baseline, run) if m.rows[1] is row), None)
     if old is None or old.refused is not None:
         return undecided(asked, f"in {baseline.name}: {row_problems(old)[0]}")
-    change = speed_change(baseline, run, (old, row), yardstick(baseline, run))
+    change = speed_change(baseline, run, (old, row), yardstick(baseline, run, [(old, row)]))
     found = {cell.cell: cell for cell in change.cells}
     checks = [_slowdown_in(row, found[cell], asked) for cell in cells if cell in found]
     if not checks:

@@ -104,6 +104,20 @@ def l2_too_few_samples(facts: LintFacts) -> Finding | None:
     drop = abs(_drop(row, metric))
     low, high = _independent_interval(row, metric, n)
     most = math.floor((n * drop) ** 2 / _z(0.975) ** 2)
+    # So many more answers are right in one of the two.
+    least = round(n * drop)
+    enough = samples_needed(*_shares(row, metric))
+    change = f"evaluate {enough:,} samples (independent, power {POWER:.0%})"
+    if most < least:
+        shown_if = (
+            f"at least {least:,} answers changed, and no number of changed answers would show it"
+        )
+    else:
+        shown_if = (
+            f"the samples are the same, so it is shown only if at most {most:,} of {n:,} answers "
+            "changed between right and wrong, which the card does not say"
+        )
+        change += ", or publish how many answers got worse and better"
     return Finding(
         rule="L2",
         what=f"{n:,} samples are too few for differences that {_rows(len(found))}",
@@ -113,14 +127,9 @@ def l2_too_few_samples(facts: LintFacts) -> Finding | None:
         ),
         why=(
             f"the largest of them, {100 * drop:.1f} points in row {row.number}, has the interval "
-            f"[{100 * low:.1f}, {100 * high:.1f}] (95 %) if answers are independent; the samples "
-            f"are the same, so it is shown only if at most {most:,} of {n:,} answers changed "
-            "between right and wrong, which the card does not say"
+            f"[{100 * low:.1f}, {100 * high:.1f}] (95 %) if answers are independent; {shown_if}"
         ),
-        change=(
-            f"evaluate {samples_needed(*_shares(row, metric)):,} samples (independent, power "
-            f"{POWER:.0%}), or publish how many answers got worse and better"
-        ),
+        change=change,
     )
 
 
@@ -200,6 +209,9 @@ def _numbers_that_fit(facts: LintFacts) -> str:
         for row in facts.result.published
         for value in (row.original[metric.name], row.optimized[metric.name])
     }
+    above = next((value for value, whole in values if value - HALF > whole), None)
+    if above is not None:
+        return f"No number of samples gives {float(above):.3f}, which is above the whole."
     most = min(facts.num_samples or 0, _MOST_SAMPLES)
     fitting = [
         n for n in range(1, most) if all(possible_counts(value, n, w) for value, w in values)

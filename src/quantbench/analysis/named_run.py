@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from quantbench.analysis.compare import summarize
 from quantbench.analysis.facts import Facts
+from quantbench.analysis.find_cell import shape_name
 from quantbench.core.plan import Cell
 from quantbench.core.results import Artifact, SweepResult
 from quantbench.core.specs import TaskSpec
@@ -32,6 +34,26 @@ class NamedRun:
         """Whether two copies of one file measured as different when a row was timed in a cell."""
         noise = self.summary.noise_of(cell, row.number)
         return noise is not None and noise.invalid
+
+    def unknown_noise(self, rows: Iterable[RowSummary]) -> str | None:
+        """That no two copies of one file were timed beside rows, and in which shapes, in words.
+
+        None if they were, and of a published card, which has no sessions.
+        """
+        if self.facts is None:
+            return None
+        shapes = dict.fromkeys(
+            shape_name(item.cell)
+            for row in rows
+            for item in (row.arm.cells if row.arm else ())
+            if item.speedup is not None and self.summary.noise_of(item.cell, row.number) is None
+        )
+        if not shapes:
+            return None
+        return (
+            f"no second copy was timed in {self.name} (shapes {', '.join(shapes)}): the noise "
+            "floor is not known"
+        )
 
 
 def named_run(name: str, result: SweepResult, task: TaskSpec) -> NamedRun:

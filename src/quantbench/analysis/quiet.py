@@ -20,11 +20,18 @@ DISTURBED_LIMIT = 0.10
 _LEAST_TICKS = 20
 
 
-def load(cell: Cell, blocks: Sequence[Block]) -> Load | None:
-    """What others did while the blocks of all arms in one cell ran; None without any block."""
+def load(cell: Cell, *sessions: Sequence[Block]) -> Load | None:
+    """What others did while the blocks of all arms in one cell ran; None without any block.
+
+    Args:
+        cell: where.
+        sessions: the blocks of each measuring session, which number their rounds alike.
+    """
+    blocks = [block for session in sessions for block in session]
     if not blocks:
         return None
-    shares = [share for share in map(_share, _rounds(blocks)) if share is not None]
+    rounds = [found for session in sessions for found in _rounds(session)]
+    shares = [share for share in map(_share, rounds) if share is not None]
     frequencies = [block.frequency_mhz for block in blocks if block.frequency_mhz is not None]
     counted = [block for block in blocks if block.involuntary_switches is not None]
     disturbed = sum(share > DISTURBED_ROUND for share in shares) / len(shares) if shares else None
@@ -81,7 +88,7 @@ def _said(item: Load) -> str:
 
 
 def _rounds(blocks: Iterable[Block]) -> list[list[Block]]:
-    """The blocks of all arms, round by round: one alone is too short for the system's ticks."""
+    """A session's blocks, round by round: one alone is too short for the system's ticks."""
     found: dict[tuple[int, int], list[Block]] = {}
     for block in blocks:
         found.setdefault((block.process_set, block.round), []).append(block)

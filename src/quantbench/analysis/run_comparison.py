@@ -8,7 +8,13 @@ from quantbench.analysis.matched_rows import MatchedRow, match_rows, swept_names
 from quantbench.analysis.metric_changes import metric_changes
 from quantbench.analysis.named_run import NamedRun, row_problems
 from quantbench.analysis.run_differences import differences
-from quantbench.analysis.speed_changes import Yardstick, speed_change, yardstick
+from quantbench.analysis.speed_changes import (
+    Rows,
+    Yardstick,
+    is_same_shape,
+    speed_change,
+    yardstick,
+)
 from quantbench.core import stats
 from quantbench.core.errors import UsageError
 from quantbench.core.plan import Cell
@@ -20,17 +26,16 @@ from quantbench.core.run_comparison import (
     RunComparison,
 )
 from quantbench.core.specs import TaskSpec
-from quantbench.core.summary import RowSummary
-
-Rows = tuple[RowSummary | None, RowSummary | None]
 
 
-def compare_runs(runs: Sequence[NamedRun], task: TaskSpec) -> RunComparison:
+def compare_runs(runs: Sequence[NamedRun], task: TaskSpec, row: int | None = None) -> RunComparison:
     """Every run beside the first.
 
     Args:
         runs: two or more, of one task.
         task: its spec.
+        row: the number of the only row of the first run that is looked at; every row of either
+            run when left out.
 
     Raises:
         UsageError: they are of different tasks, or have no row in common.
@@ -38,34 +43,13 @@ def compare_runs(runs: Sequence[NamedRun], task: TaskSpec) -> RunComparison:
     first, *others = runs
     for other in others:
         check_same_task(first, other)
-    matched = match_rows(runs)
-    names = swept_names(runs)
-    for place, other in enumerate(others, start=1):
-        if not any(row.rows[0] and row.rows[place] for row in matched):
-            raise UsageError(
-                f"{first.name} and {other.name} have no row in common",
-                hint=f"Rows are the same if all swept parameters are: {', '.join(names)}.",
-            )
     return RunComparison(
         method_version=stats.METHOD_VERSION,
         task=task.name,
         primary_metric=first.summary.primary_metric,
-        parameters=names,
         first=_compared(first),
-        pairs=tuple(
-            _pair(first, other, [(row, (row.rows[0], row.rows[place])) for row in matched], task)
-            for place, other in enumerate(others, start=1)
-        ),
+        pairs=tuple(_pair(first, other, task, row) for other in others),
     )
-
-
-def only_row(found: RunComparison, number: int) -> RunComparison:
-    """The comparison of one row of the first run alone."""
-    pairs = (
-        pair.model_copy(update={"rows": tuple(row for row in pair.rows if row.first_row == number)})
-        for pair in found.pairs
-    )
-    return found.model_copy(update={"pairs": tuple(pairs)})
 
 
 def check_same_task(first: NamedRun, other: NamedRun) -> None:
@@ -93,54 +77,67 @@ def _compared(run: NamedRun) -> ComparedRun:
     )
 
 
-def _pair(
-    first: NamedRun,
-    other: NamedRun,
-    matched: Sequence[tuple[MatchedRow, Rows]],
-    task: TaskSpec,
-) -> PairComparison:
-    measure = yardstick(first, other)
+def _pair(first: NamedRun, other: NamedRun, task: TaskSpec, only: int | None) -> PairComparison:
+    matched = match_rows(first, other)
+    names = swept_names(first, other)
+    if not any(all(row.rows) for row in matched):
+        raise UsageError(
+            f"{first.name} and {other.name} have no row in common",
+            hint=f"Rows are the same if all swept parameters are: {', '.join(names)}.",
+        )
+    if only is not None:
+        matched = tuple(row for row in matched if row.rows[0] and row.rows[0].number == only)
+    measure = yardstick(first, other, [row.rows for row in matched])
     known: dict[tuple[str | None, str | None], tuple[MetricChange, ...]] = {}
     changes: list[RowChange] = []
-    for row, rows in matched:
-        if not any(rows):
-            continue  # a row of another pair
-        arms = rows[0].arm if rows[0] else None, rows[1].arm if rows[1] else None
+    for row in matched:
+        old, new = row.rows
+        arms = old.arm if old else None, new.arm if new else None
         # Rows that share a file share its numbers, which take a while to resample.
         files = arms[0].id if arms[0] else None, arms[1].id if arms[1] else None
         if files not in known:
-            known[files] = metric_changes(first, other, arms, task) if all(rows) else ()
-        changes.append(_row(first, other, row, rows, known[files], measure))
+            known[files] = metric_changes(first, other, arms, task) if old and new else ()
+        changes.append(_row(first, other, row, known[files], measure))
     cells = first.summary.cells, other.summary.cells
     return PairComparison(
         other=_compared(other),
-        differences=differences(first, other, swept_names((first, other))),
+        parameters=names,
+        differences=differences(first, other, names),
         yardstick=measure.name,
         why_no_yardstick=measure.why_none,
+        warnings=_warnings(first, other, matched),
         original=_originals(first, other, task),
         not_shared=_not_shared(*cells),
         rows=tuple(changes),
     )
 
 
+def _warnings(first: NamedRun, other: NamedRun, matched: Sequence[MatchedRow]) -> tuple[str, ...]:
+    """What the times of either run suffer from."""
+    found = (
+        run.unknown_noise(row for item in matched if (row := item.rows[place]) is not None)
+        for place, run in enumerate((first, other))
+    )
+    return tuple(text for text in found if text is not None)
+
+
 def _row(
     first: NamedRun,
     other: NamedRun,
     matched: MatchedRow,
-    rows: Rows,
     metrics: tuple[MetricChange, ...],
     measure: Yardstick,
 ) -> RowChange:
-    old, new = rows
+    old, new = matched.rows
     return RowChange(
         parameters=matched.parameters,
         first_row=old.number if old else None,
         other_row=new.number if new else None,
         first_problems=row_problems(old),
         other_problems=row_problems(new),
-        same_file=_is_same_file(first, other, rows),
+        same_file=_is_same_file(first, other, matched.rows),
         metrics=metrics,
-        speed=speed_change(first, other, rows, measure),
+        speed=speed_change(first, other, matched.rows, measure),
     )
 
 
@@ -161,5 +158,7 @@ def _is_same_file(first: NamedRun, other: NamedRun, rows: Rows) -> bool | None:
 
 def _not_shared(first: Sequence[Cell], other: Sequence[Cell]) -> tuple[Cell, ...]:
     return tuple(
-        cell for cell in dict.fromkeys((*first, *other)) if cell not in first or cell not in other
+        cell
+        for cell in dict.fromkeys((*first, *other))
+        if not all(any(is_same_shape(cell, each) for each in cells) for cells in (first, other))
     )

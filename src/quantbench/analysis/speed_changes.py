@@ -8,6 +8,7 @@ model, one runtime in one version, one kind of machine, as many threads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,9 @@ from quantbench.core.summary import PYTORCH_EAGER, CellSummary, Ratio, RowSummar
 _PYTORCH = ("torch", "transformers")
 _ORT = ("onnxruntime",)
 
+# A row in the first run and in the other.
+Rows = tuple[RowSummary | None, RowSummary | None]
+
 SAME_MEASUREMENT = Ratio(value=1.0, low=1.0, high=1.0, shared=True)
 
 
@@ -39,10 +43,14 @@ class Yardstick:
     why_none: str | None = None
 
 
-def yardstick(first: NamedRun, other: NamedRun) -> Yardstick:
-    """The original where it is the same in both runs, else the rows' reference where that may be.
+def yardstick(first: NamedRun, other: NamedRun, rows: Sequence[Rows]) -> Yardstick:
+    """The original where it is the same in both runs, else the rows' reference where that is.
 
-    Whether a row's reference is the same file in both runs is looked at row by row.
+    Args:
+        first: a run.
+        other: the run that is compared with it.
+        rows: those of the first, each with that of the other. One of them at least has to share its
+            reference; for the others `speed_change` says that they do not.
     """
     old, new = first.result.environment, other.result.environment
     if old is None or new is None:
@@ -57,14 +65,17 @@ def yardstick(first: NamedRun, other: NamedRun) -> Yardstick:
         return Yardstick(name=first.summary.original_name)
     runtime = _packages_differ(old, new, _ORT)
     if runtime is None:
-        return Yardstick(over="reference", name=REFERENCE)
+        shared = [_reference_differs(first, other, *pair) for pair in rows]
+        if None in shared:
+            return Yardstick(over="reference", name=REFERENCE)
+        runtime = next(iter(shared), "no row is in both")
     return Yardstick(why_none=f"no model is the same in both: {changed}; {runtime}")
 
 
 def speed_change(
     first: NamedRun,
     other: NamedRun,
-    rows: tuple[RowSummary | None, RowSummary | None],
+    rows: Rows,
     measure: Yardstick,
 ) -> SpeedChange:
     """The speed of a row in both runs, in the cells that both have.
@@ -81,11 +92,11 @@ def speed_change(
     why = measure.why_none
     if measure.over == "reference":
         why = _reference_differs(first, other, old, new)
-    after = {cell.cell: cell for cell in new.arm.cells}
     cells = tuple(
-        _cell(first, other, (old, new), (cell, after[cell.cell]), measure.over, why)
-        for cell in old.arm.cells
-        if cell.cell in after
+        _cell(first, other, (old, new), (before, after), measure.over, why)
+        for before in old.arm.cells
+        for after in new.arm.cells
+        if is_same_shape(before.cell, after.cell)
     )
     both = [cell for cell in cells if cell.first is not None and cell.other is not None]
     changes = [cell.change for cell in both if cell.change is not None]
@@ -96,6 +107,16 @@ def speed_change(
         change=timing.overall(changes),
         why_no_change=None if changes else _why_none(cells),
     )
+
+
+def is_same_shape(first: Cell, other: Cell) -> bool:
+    """Whether two cells are one shape.
+
+    Inputs of one task have a length, or none has. Only a published card may give a length where
+    there is none: then the batch size alone counts.
+    """
+    lengths = first.input_length, other.input_length
+    return first.batch_size == other.batch_size and (None in lengths or lengths[0] == lengths[1])
 
 
 def _why_none(cells: tuple[CellChange, ...]) -> str:
@@ -116,7 +137,7 @@ def _cell(
         cell.speedup if over == "original" else cell.quantization_speedup for cell in cells
     )
     known = CellChange(
-        cell=old.cell,
+        cell=new.cell,
         first_latency=old.optimized,
         other_latency=new.optimized,
         first=before,
@@ -175,9 +196,11 @@ def _original_differs(
 
 
 def _reference_differs(
-    first: NamedRun, other: NamedRun, old: RowSummary, new: RowSummary
+    first: NamedRun, other: NamedRun, old: RowSummary | None, new: RowSummary | None
 ) -> str | None:
     """Why the references of a row are not one file at one level; None if they are."""
+    if old is None or new is None:
+        return "there is no such row in both"
     levels, digests = [], []
     for run, row in ((first, old), (other, new)):
         artifact = run.artifact(row.reference_id)

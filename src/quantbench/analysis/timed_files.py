@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from quantbench.analysis import quiet, timing
 from quantbench.core import stats
 from quantbench.core.plan import Cell
-from quantbench.core.results import CpuInfo, Timing, TimingFailed
+from quantbench.core.results import Environment, Timing, TimingFailed
 from quantbench.core.summary import Load, Noise, Ratio
 from quantbench.core.threads import too_many_threads
 from quantbench.core.timed_files import TimedFile, TimedFiles
+
+_INTERRUPTED = "timing was interrupted: these are the times of the process sets that were finished"
 
 
 @dataclass(frozen=True)
@@ -27,20 +29,26 @@ class Asked:
     twin_id: str
     cell: Cell
     shapes: Mapping[str, tuple[int, ...]]
-    num_threads: int
+    environment: Environment
+    optimization_level: int
+    affinity: tuple[int, ...] | None
     precision: float
 
 
 def timed_files(
-    asked: Asked, found: Mapping[str, Timing | TimingFailed], cpu: CpuInfo, seconds: float
+    asked: Asked,
+    found: Mapping[str, Timing | TimingFailed],
+    seconds: float,
+    *,
+    interrupted: bool,
 ) -> TimedFiles:
     """What was found of each file.
 
     Args:
         asked: what was timed.
         found: by arm id.
-        cpu: where.
         seconds: how long all of it took.
+        interrupted: whether it was ended before its time.
     """
     first_id = next(iter(asked.names))
     first, twin = found[first_id], found[asked.twin_id]
@@ -56,14 +64,20 @@ def timed_files(
         files=files,
         cell=asked.cell,
         shapes=dict(asked.shapes),
-        num_threads=asked.num_threads,
-        cpu=cpu,
+        environment=asked.environment,
+        optimization_level=asked.optimization_level,
+        affinity=asked.affinity,
         precision=asked.precision,
         num_process_sets=len({b.process_set for item in timings for b in item.blocks}),
         seconds=seconds,
+        interrupted=interrupted,
         noise=noise,
         load=load,
-        warnings=tuple(_warnings(asked, files, noise, load, cpu)),
+        warnings=(
+            *([_INTERRUPTED] if interrupted else []),
+            *([_without_twin(twin)] if isinstance(twin, TimingFailed) else []),
+            *_warnings(asked, files, noise, load),
+        ),
     )
 
 
@@ -94,10 +108,18 @@ def _speedup(own: Timing, first: Timing | TimingFailed) -> Ratio | None:
     return timing.ratio(dict.fromkeys(logs, 0.0), logs)
 
 
+def _without_twin(twin: TimingFailed) -> str:
+    return f"the second copy of the first file failed, so nothing shows the noise: {twin.error}"
+
+
 def _warnings(
-    asked: Asked, files: Sequence[TimedFile], noise: Noise | None, load: Load | None, cpu: CpuInfo
+    asked: Asked, files: Sequence[TimedFile], noise: Noise | None, load: Load | None
 ) -> list[str]:
-    found = [too_many_threads(asked.num_threads, cpu), quiet.not_quiet([load] if load else [])]
+    machine = asked.environment
+    found = [
+        too_many_threads(machine.num_threads, machine.cpu),
+        quiet.not_quiet([load] if load else []),
+    ]
     slow_and_fast = [file.name for file in files if file.latency and file.latency.is_bimodal]
     if slow_and_fast:
         names = ", ".join(slow_and_fast)

@@ -27,7 +27,7 @@ def print_run_comparison(
         QuantbenchError: the results of a run cannot be read.
     """
     from quantbench.analysis.find_row import find_row
-    from quantbench.analysis.run_comparison import compare_runs, only_row
+    from quantbench.analysis.run_comparison import compare_runs
     from quantbench.commands.named_runs import read_runs
     from quantbench.reports.run_comparison import print_comparison, print_shapes
 
@@ -36,9 +36,8 @@ def print_run_comparison(
             "compare needs two runs or more", hint="Give their folders: quantbench compare OLD NEW"
         )
     runs = read_runs(paths)
-    found = compare_runs(runs, registry.task(runs[0].result.config.task).spec)
-    if row is not None:
-        found = only_row(found, find_row(runs[0].summary, row).number)
+    only = None if row is None else find_row(runs[0].summary, row).number
+    found = compare_runs(runs, registry.task(runs[0].result.config.task).spec, only)
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), indent=1))
     else:

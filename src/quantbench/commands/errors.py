@@ -32,6 +32,7 @@ def print_errors(path: Path, row: str, most: int, as_json: bool) -> int:
     from quantbench.analysis.compare import summarize
     from quantbench.analysis.find_row import find_row
     from quantbench.analysis.flips import find_flips
+    from quantbench.core.printable import printable
     from quantbench.reports.flips import flip_lines, print_flips, write_flips
 
     if most < 1:
@@ -50,10 +51,10 @@ def print_errors(path: Path, row: str, most: int, as_json: bool) -> int:
         write_flips(lines, table)
     if as_json:
         said = {"row": found.row, "num_samples": found.num_samples, "num_other": found.num_other}
-        print(json.dumps({**said, "samples": lines}, indent=1, ensure_ascii=False))
+        print(json.dumps({**said, "samples": lines}, indent=1))
     else:
         print_flips(found, samples, most, sys.stdout)
-        print(f"\nAll {len(lines):,} of them: {table}")
+        print(printable(f"\nAll {len(lines):,} of them: {table}"))
     return EXIT_OK
 
 

@@ -1,4 +1,4 @@
-"""`quantbench import`: a published card as a run that show, compare and card read."""
+"""`quantbench import`: a published card as a run with its reports, for show, compare, card."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def import_card(path: Path, out: Path | None, as_json: bool) -> int:
     if as_json:
         where = None if differs is None else {"line": differs.line, "column": differs.column}
         said = {"folder": str(folder), "rows": rows, "shapes": cells, "differs_at": where}
-        print(json.dumps(said, indent=1, ensure_ascii=False))
+        print(json.dumps(said, indent=1))
     else:
         what = f"{plural(rows, 'row')}, {plural(cells, 'shape')}"
         print(printable(f"{result.config.model_name_or_path}: {what}"))

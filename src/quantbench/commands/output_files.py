@@ -29,9 +29,15 @@ def check_outputs(paths: Mapping[str, Path | None]) -> None:
         except OSError as error:
             problem, place = error.strerror or str(error), path
         if problem is not None:
-            raise UsageError(f"{option} {path} cannot be written: {problem}")
+            raise UsageError(
+                f"{option} {path} cannot be written: {problem}",
+                hint="Name an ordinary file, new or old, in a folder that may be written to.",
+            )
         if place in seen:
-            raise UsageError(f"{option} and {seen[place]} name one file: {path}")
+            raise UsageError(
+                f"{option} and {seen[place]} name one file: {path}",
+                hint="Give each a file of its own.",
+            )
         seen[place] = option
 
 
@@ -44,7 +50,10 @@ def write_output(path: Path, text: str) -> None:
     try:
         write_atomically(path, text)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror or error}",
+            hint="Make room or get the right to write there, or name another place.",
+        ) from None
 
 
 def _problem(path: Path) -> str | None:

@@ -28,7 +28,7 @@ def save_row(path: Path, row: str, target: Path, *, force: bool, as_json: bool) 
     spec = registry.task(result.config.task).spec
     found = package(result, summarize(result, spec), row)
     check_target(target, force)
-    texts = _card(path)
+    texts = card_files(path)
     texts["README.md"] += f"\n{folder_section(found, spec)}\n".encode()
     with ended_in_order():
         model = model_directory(found.subject)
@@ -45,7 +45,7 @@ def save_row(path: Path, row: str, target: Path, *, force: bool, as_json: bool) 
     return EXIT_OK
 
 
-def _card(path: Path) -> dict[str, bytes]:
+def card_files(path: Path) -> dict[str, bytes]:
     """The card of a run and the pictures in it, by their paths in the folder.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import tempfile
 import time
@@ -15,16 +16,25 @@ from typing import TYPE_CHECKING
 from quantbench.commands.onnx_files import check_is_file
 from quantbench.commands.run import ended_in_order
 from quantbench.core.config import MAX_DURATION_S
-from quantbench.core.errors import EXIT_FAILED, EXIT_OK, EXIT_SOME_ROWS_FAILED, UsageError
+from quantbench.core.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_SOME_ROWS_FAILED,
+    UsageError,
+)
 from quantbench.core.input_shapes import DeclaredInput, concrete_shapes
 
 if TYPE_CHECKING:
     from quantbench.core.plan import Cell
+    from quantbench.core.results import Timing, TimingFailed
     from quantbench.core.timed_files import TimedFiles
     from quantbench.progress import Watcher
     from quantbench.stages.arm_processes import ArmSpec
 
 _TWIN = "twin"
+# Of all inputs together: 0.8 GB of token ids. Every process has them.
+_MAX_ELEMENTS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -34,9 +44,10 @@ class Options:
     batch_size: int | None
     input_length: int | None
     shapes: Sequence[str]
-    duration_s: float
-    precision: float
+    duration_s: float | None
+    precision: float | None
     num_threads: int | None
+    optimization_level: int
     pytorch: Path | None
 
 
@@ -57,16 +68,25 @@ def time_files(paths: Sequence[Path], options: Options, as_json: bool) -> int:
     """
     from quantbench.progress import Watcher
     from quantbench.reports.time import print_timed_files
+    from quantbench.runtimes.auto_class import auto_class
 
     _check(options)
     models = [_model(path) for path in paths]
     shapes = _shapes(models, options)
-    with ended_in_order(), Watcher("time", sys.stderr, quiet=False) as watcher:
-        found = _timed(models, shapes, options, watcher)
+    eager = None if options.pytorch is None else auto_class(options.pytorch)
+    try:
+        with ended_in_order(), Watcher("time", sys.stderr, quiet=False) as watcher:
+            found = _timed(models, shapes, options, eager, watcher)
+    except KeyboardInterrupt:
+        told = "interrupted before a process set was finished: nothing was measured"
+        print(f"quantbench: {told}", file=sys.stderr)
+        return EXIT_INTERRUPTED
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), indent=1))
     else:
         print_timed_files(found, sys.stdout)
+    if found.interrupted:
+        return EXIT_INTERRUPTED
     failed = [file.failure is not None for file in found.files]
     if failed[0]:  # what all others are compared with
         return EXIT_FAILED
@@ -77,6 +97,7 @@ def _timed(
     models: Sequence[_Model],
     shapes: dict[str, tuple[int, ...]],
     options: Options,
+    eager: str | None,
     watcher: Watcher,
 ) -> TimedFiles:
     import numpy as np
@@ -95,10 +116,12 @@ def _timed(
     crowded = too_many_threads(threads, cpu)
     if crowded is not None:
         watcher.note(crowded)
-    arms = _arms([model.path for model in models], options.pytorch, threads)
+    arms = _arms([model.path for model in models], options, eager, threads)
     inputs = random_inputs(models[0].inputs, shapes, np.random.default_rng(0))
     cell = _cell(models[0].inputs[0], shapes)
-    args = TimeBenchmarkArgs(duration=options.duration_s, precision=options.precision)
+    asked = {"duration": options.duration_s, "precision": options.precision}
+    args = TimeBenchmarkArgs.model_validate({k: v for k, v in asked.items() if v is not None})
+    affinity = environment.pinned_cpus(threads)
     step = Step(stage="time", name=cell.id)
     watcher.begin((step,), {step.id: args.duration * len(arms)})
     watcher.step(step.stage, step.name)
@@ -107,46 +130,57 @@ def _timed(
         tempfile.TemporaryDirectory() as scratch,
         contextlib.closing(ArmStarter()) as start,
     ):
-        began = time.monotonic()
-        found = time_cell(
-            Comparison(cell, arms, arms[0].id),
-            inputs,
-            args,
-            environment.pinned_cpus(threads),
-            seed=0,
-            on_progress=watcher.progress,
-            scratch=Path(scratch),
-            start=start,
-        )
+        began, interrupted = time.monotonic(), False
+        found: dict[str, Timing | TimingFailed] = {}
+        try:
+            found = time_cell(
+                Comparison(cell, arms, arms[0].id),
+                inputs,
+                args,
+                affinity,
+                seed=0,
+                on_progress=watcher.progress,
+                scratch=Path(scratch),
+                start=start,
+                keep=found.update,
+            )
+        except KeyboardInterrupt:
+            if not found:
+                raise
+            interrupted = True
         seconds = time.monotonic() - began
     num_bytes = {model.path: model.num_bytes for model in models}
     shown = [arm for arm in arms if arm.id != _TWIN]
-    asked = Asked(
+    described = Asked(
         names={arm.id: _name(arm) for arm in shown},
         num_bytes={arm.id: num_bytes.get(arm.path) for arm in shown},
         twin_id=_TWIN,
         cell=cell,
         shapes=shapes,
-        num_threads=threads,
+        environment=environment.read_environment(threads),
+        optimization_level=options.optimization_level,
+        affinity=None if affinity is None else tuple(affinity),
         precision=args.precision,
     )
-    return timed_files(asked, found, cpu, seconds)
+    return timed_files(described, found, seconds, interrupted=interrupted)
 
 
-def _arms(paths: Sequence[Path], pytorch: Path | None, num_threads: int) -> tuple[ArmSpec, ...]:
+def _arms(
+    paths: Sequence[Path], asked: Options, eager: str | None, num_threads: int
+) -> tuple[ArmSpec, ...]:
     """The files, a second copy of the first, and the PyTorch model; the first is the reference."""
     from quantbench.protocols import SessionOptions
     from quantbench.stages.arm_processes import ArmSpec
 
     ids = [f"file-{place}" for place in range(1, len(paths) + 1)]
-    options = SessionOptions(num_threads=num_threads, optimization_level=99)
+    options = SessionOptions(num_threads, asked.optimization_level)
     arms = [
         ArmSpec(name, "onnxruntime", path, options, () if name == ids[0] else (ids[0],))
         for name, path in [*zip(ids, paths, strict=True), (_TWIN, paths[0])]
     ]
-    if pytorch is not None:
-        eager = SessionOptions(num_threads=num_threads, auto_class=_auto_class(pytorch))
-        arms.append(ArmSpec("pytorch", "pytorch", pytorch, eager, (ids[0],)))
+    if asked.pytorch is not None:
+        head = SessionOptions(num_threads=num_threads, auto_class=eager)
+        arms.append(ArmSpec("pytorch", "pytorch", asked.pytorch, head, (ids[0],)))
     return tuple(arms)
 
 
@@ -156,6 +190,9 @@ def _name(arm: ArmSpec) -> str:
 
 def _check(options: Options) -> None:
     """Refuse numbers that cannot be, with what is allowed."""
+    from quantbench import environment
+    from quantbench.core.threads import more_than_processors
+
     counts = {
         "--batch-size": options.batch_size,
         "--input-length": options.input_length,
@@ -164,11 +201,15 @@ def _check(options: Options) -> None:
     for name, value in counts.items():
         if value is not None and value < 1:
             raise UsageError(f"{name} {value}: must be at least 1")
-    if not 0 < options.duration_s <= MAX_DURATION_S:
+    threads = options.num_threads
+    too_many = None if threads is None else more_than_processors(threads, environment.read_cpu())
+    if too_many is not None:
+        raise UsageError(f"--threads {threads}: {too_many}")
+    if options.duration_s is not None and not 0 < options.duration_s <= MAX_DURATION_S:
         raise UsageError(
             f"--duration {options.duration_s:g}: must be more than 0 and at most {MAX_DURATION_S:,}"
         )
-    if not 0 < options.precision < 1:
+    if options.precision is not None and not 0 < options.precision < 1:
         raise UsageError(f"--precision {options.precision:g}: must be more than 0, less than 1")
     if options.pytorch is not None and not (options.pytorch / "config.json").is_file():
         raise UsageError(
@@ -210,6 +251,13 @@ def _shapes(models: Sequence[_Model], options: Options) -> dict[str, tuple[int, 
                 f"{_written(found[0])}",
                 hint="Only files that take the same inputs can be compared.",
             )
+    elements = sum(math.prod(shape) for shape in found[0].values())
+    if elements > _MAX_ELEMENTS:
+        raise UsageError(
+            f"the inputs have {elements:,} elements ({_written(found[0])}): at most "
+            f"{_MAX_ELEMENTS:,} are allowed",
+            hint="Ask for a smaller --batch-size, --input-length or --shape.",
+        )
     return found[0]
 
 
@@ -236,13 +284,3 @@ def _cell(first: DeclaredInput, shapes: dict[str, tuple[int, ...]]) -> Cell:
 
     shape = shapes[first.name] or (1,)
     return Cell(batch_size=shape[0], input_length=shape[1] if first.has_lengths else None)
-
-
-def _auto_class(folder: Path) -> str:
-    """The auto class of transformers with the head that config.json names."""
-    try:
-        (architecture, *_) = json.loads((folder / "config.json").read_text())["architectures"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"--pytorch {folder}: its config.json names no architecture") from error
-    head = str(architecture).rpartition("For")
-    return f"AutoModelFor{head[2]}" if head[1] else "AutoModel"

@@ -21,6 +21,12 @@ from quantbench.core.quantization import (
     QuantFormat,
     Scheme,
 )
+from quantbench.core.timing_defaults import (
+    DURATION_S,
+    OPTIMIZATION_LEVEL,
+    PRECISION,
+    OptimizationLevel,
+)
 from quantbench.core.vocabulary import NodeExclusion, Operator
 
 Value = TypeVar("Value")
@@ -31,6 +37,8 @@ PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 # The cells that are timed are all pairs of a batch size and an input length.
 MAX_SHAPES = 100
 MAX_DURATION_S = 86_400
+# Hours of most models: more is a mistake.
+MAX_WARMUP_RUNS = 10_000
 
 
 def _each_once(values: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -100,8 +108,9 @@ class FrameworkArgs(Frozen):
             "Left out: torchscript as far as it goes."
         ),
     )
-    optimization_level: Literal[0, 1, 2, 99] = Field(
-        99, description="ONNX Runtime graph optimization: 0 none, 1 basic, 2 extended, 99 all."
+    optimization_level: OptimizationLevel = Field(
+        OPTIMIZATION_LEVEL,
+        description="ONNX Runtime graph optimization: 0 none, 1 basic, 2 extended, 99 all.",
     )
     optimize_before_quantization: bool = Field(
         False,
@@ -120,11 +129,14 @@ class TimeBenchmarkArgs(Frozen):
     """How long and how exactly to time, and which of the times count."""
 
     duration: Annotated[float, Field(gt=0, le=MAX_DURATION_S)] = Field(
-        15.0, description="Run for up to this many seconds per arm and cell."
+        DURATION_S, description="Run for up to this many seconds per arm and cell."
     )
-    warmup_runs: PositiveInt = Field(5, description="Least number of forwards before timing.")
+    warmup_runs: Annotated[int, Field(ge=1, le=MAX_WARMUP_RUNS)] = Field(
+        5, description="Least number of forwards before timing."
+    )
     precision: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.03, description="Relative half-width of the speed-up's interval at which timing may stop."
+        PRECISION,
+        description="Relative half-width of the speed-up's interval at which timing may stop.",
     )
     scenario: Scenario = Field(
         "single-stream",

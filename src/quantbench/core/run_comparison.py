@@ -57,7 +57,7 @@ class MetricChange(Frozen):
 
 
 class CellChange(Frozen):
-    """One row in one cell of both runs.
+    """One row in one cell of both runs; `cell` is that of the other.
 
     `first` and `other` are its speed-ups over the yardstick, each from its own run. `change` is
     the other's over the first's (above 1: the row is faster in the other run); `why_no_change`
@@ -126,16 +126,20 @@ class RowChange(Frozen):
 class PairComparison(Frozen):
     """One run beside the first.
 
+    `parameters` are those that either run sweeps: rows are matched by them.
     `yardstick` is the model that speed-ups of both runs are over, and that is the same in both:
     the original where it is, else the rows' reference. It is None where there is no such model;
     speed-ups are then over each run's own original, and not divided: `why_no_yardstick` says why.
-    `original` is what the originals answer. `not_shared` names the cells that one run lacks.
+    `warnings` are clauses on what the times may suffer from. `original` is what the originals
+    answer. `not_shared` names the cells that one run lacks.
     """
 
     other: ComparedRun
+    parameters: tuple[str, ...]
     differences: tuple[Difference, ...]
     yardstick: str | None
     why_no_yardstick: str | None
+    warnings: tuple[str, ...]
     original: tuple[MetricChange, ...]
     not_shared: tuple[Cell, ...]
     rows: tuple[RowChange, ...]
@@ -147,6 +151,5 @@ class RunComparison(Frozen):
     method_version: str
     task: str
     primary_metric: str
-    parameters: tuple[str, ...]
     first: ComparedRun
     pairs: tuple[PairComparison, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quantbench.core.frozen import Frozen
 from quantbench.core.plan import Cell
-from quantbench.core.results import CpuInfo
+from quantbench.core.results import Environment
 from quantbench.core.summary import Latency, Load, Noise, Ratio
 
 
@@ -28,18 +28,22 @@ class TimedFile(Frozen):
 class TimedFiles(Frozen):
     """Files that were timed together.
 
-    `shapes` are those of the inputs, by name. `noise` is a second copy of the first file over the
-    first. `warnings` are clauses on what the times suffer from.
+    `shapes` are those of the inputs, by name. `optimization_level` is ONNX Runtime's, `affinity`
+    has the processors that every process was bound to (None: left to the system). `interrupted`
+    says that the process sets that were finished by then are all there is. `noise` is a second
+    copy of the first file over the first. `warnings` are clauses on what the times suffer from.
     """
 
     files: tuple[TimedFile, ...]
     cell: Cell
     shapes: dict[str, tuple[int, ...]]
-    num_threads: int
-    cpu: CpuInfo
+    environment: Environment
+    optimization_level: int
+    affinity: tuple[int, ...] | None
     precision: float
     num_process_sets: int
     seconds: float
+    interrupted: bool
     noise: Noise | None
     load: Load | None
     warnings: tuple[str, ...]

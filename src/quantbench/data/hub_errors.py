@@ -31,7 +31,7 @@ class Refusal:
 
 def explain(error: BaseException, kind: Kind, name: str, revision: str | None) -> Refusal | None:
     """Say what an error of a download means; None if it is not about the hub or the disk."""
-    for part in _chain(error):
+    for part in chain(error):
         found = _explain(part, kind, name, revision)
         if found is not None:
             return found
@@ -58,7 +58,7 @@ def may_pass(error: BaseException) -> bool:
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
 
-    for part in _chain(error):
+    for part in chain(error):
         if isinstance(part, DamagedFileError):
             return True
         if isinstance(part, HfHubHTTPError):
@@ -152,7 +152,7 @@ def _explain(error: BaseException, kind: Kind, name: str, revision: str | None) 
     return None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
     """An error and those that it came from, also where a traceback would hide them."""
     seen: set[int] = set()
     part: BaseException | None = error

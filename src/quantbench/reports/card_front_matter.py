@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
+from quantbench.analysis.front_matter import split_front_matter
 from quantbench.analysis.recommend import Recommendation
+from quantbench.core.hub_names import LICENSES, is_hub_id
 from quantbench.core.results import SweepResult
-from quantbench.core.summary import ArmSummary, SweepSummary
+from quantbench.core.summary import ArmSummary, RowSummary, SweepSummary
 from quantbench.reports.wording import model_title
 
 # The name that the hub knows each framework's files by.
@@ -36,12 +39,52 @@ def front_matter(result: SweepResult, summary: SweepSummary, recommendation: Rec
         data["base_model_relation"] = "quantized"
     data["library_name"] = LIBRARIES.get(config.framework, config.framework)
     if subject and subject.license:
-        data["license"] = subject.license
+        data |= _license(subject.license)
     arm, name = _recommended(summary, recommendation)
     if arm is not None and arm.metrics:
         data["model-index"] = [_index(result, arm, name)]
+    return _written(data)
+
+
+def card_of_row(card: str, result: SweepResult, row: RowSummary) -> str:
+    """The card of a run, whose metadata tell of one row's model instead of the recommended one.
+
+    What else the front matter has is kept, such as a license that was added by hand.
+
+    Args:
+        card: the text of the card.
+        result: the facts of the run.
+        row: whose metrics go into `model-index`; without any, there is none.
+
+    Raises:
+        QuantbenchError: the card has no front matter.
+    """
+    data, rest = split_front_matter(card)
+    data.pop("model-index", None)
+    if row.arm is not None and row.arm.metrics:
+        data["model-index"] = [_index(result, row.arm, f"row {row.number}")]
+    return f"{_written(data)}\n{rest}"
+
+
+def _written(data: dict[str, Any]) -> str:
     dumped = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000)
     return f"---\n{dumped}---"
+
+
+def _license(name: str) -> dict[str, str]:
+    """The license as the hub takes it: one of its own list, or `other` with the name beside it."""
+    written = name.strip().lower()
+    if written in LICENSES - {"other"}:
+        return {"license": written}
+    if written == "other":  # the base model's card has its name; the run has not
+        return {"license": "other", "license_name": "see-the-base-model"}
+    return {"license": "other", "license_name": _slug(written)}
+
+
+def _slug(text: str) -> str:
+    """The text as a name on the hub could be: `bundled:questions` becomes `bundled-questions`."""
+    words = re.findall(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*", text)
+    return "-".join(words)[:96].strip("-.") or "unnamed"
 
 
 def _recommended(
@@ -58,7 +101,9 @@ def _recommended(
 def _index(result: SweepResult, arm: ArmSummary, name: str) -> dict[str, Any]:
     dataset = result.config.dataset
     name_today = (result.subject and result.subject.dataset_id) or dataset.path
-    described: dict[str, Any] = {"name": name_today, "type": name_today}
+    # The hub refuses a type that is no name on it, such as a path.
+    kind = name_today if is_hub_id(name_today) else _slug(name_today)
+    described: dict[str, Any] = {"name": name_today, "type": kind}
     if dataset.name:
         described["config"] = dataset.name
     described["split"] = dataset.eval_split

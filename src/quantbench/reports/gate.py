@@ -17,6 +17,7 @@ from quantbench.reports import markdown, wording
 
 # Where nobody looks at a screen, lines are as long as they are.
 _WIDE = 10_000
+_LEVEL = "Intervals are of 95 %; an end that holds for all rows at once is of a higher level."
 _COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow", "skipped": "dim"}
 _SIGNS = {"points": " points", "times": " ×", "percent": " %"}
 _MEANING = {
@@ -35,7 +36,7 @@ def print_gate(gate: Gate, stream: TextIO) -> None:
     )
     table = Table()
     table.add_column("check", overflow="fold")
-    table.add_column("value [95 %]", justify="right", no_wrap=True)
+    table.add_column(escape("value [interval]"), justify="right", no_wrap=True)
     table.add_column("outcome")
     table.add_column("why", overflow="fold", ratio=1)
     for check in gate.checks:
@@ -47,6 +48,7 @@ def print_gate(gate: Gate, stream: TextIO) -> None:
             _plain(reason_text(check)),
         )
     console.print(table)
+    console.print(_LEVEL, soft_wrap=True)
     for warning in gate.warnings:
         line = f"[bold yellow]Warning:[/bold yellow] {_plain(wording.sentence(warning))}"
         console.print(line, soft_wrap=True)
@@ -54,7 +56,7 @@ def print_gate(gate: Gate, stream: TextIO) -> None:
 
 def gate_markdown(gate: Gate) -> str:
     """The same as Markdown, in which nothing from outside is markup."""
-    header = ["check", "value [95 %]", "outcome", "why"]
+    header = ["check", "value [interval]", "outcome", "why"]
     rows = [
         [
             markdown.text(check.condition),
@@ -68,6 +70,7 @@ def gate_markdown(gate: Gate) -> str:
         f"## quantbench gate: {gate.outcome}",
         markdown.text(wording.sentence(headline(gate))),
         markdown.table(header, rows),
+        _LEVEL,
     ]
     if gate.parameters:
         values = (

@@ -92,7 +92,7 @@ def _rows(found: RunComparison, pair: PairComparison, letter: str) -> Table:
     title = f"{found.first.name} ({_FIRST}) and {pair.other.name} ({letter})"
     table = Table(title=_plain(title), title_justify="left")
     table.add_column("row", justify="right")
-    table.add_column(_plain(" / ".join(found.parameters) or "row"), overflow="fold", ratio=1)
+    table.add_column(_plain(" / ".join(pair.parameters) or "row"), overflow="fold", ratio=1)
     metric = _plain(shortened(found.primary_metric, _LONGEST_NAME))
     table.add_column(f"{metric}\n{names}", justify="right", no_wrap=True)
     table.add_column("drop, points\n[95 %]", justify="right", no_wrap=True)
@@ -131,6 +131,7 @@ def _notes(found: RunComparison, pair: PairComparison, letter: str) -> list[str]
             f"Speedups are over {pair.yardstick}, which is the same in both. Change: the speedup "
             f"in {letter} over that in {_FIRST}; above 1, the row is faster in {letter}."
         )
+    lines += [f"Warning: {wording.sentence(text)}" for text in pair.warnings]
     lines += _grouped("", ((row, _problems(row, letter)) for row in pair.rows))
     lines += _grouped("not paired: ", ((row, _unpaired(row, found)) for row in pair.rows))
     if pair.yardstick is not None:

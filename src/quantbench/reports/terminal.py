@@ -62,7 +62,7 @@ def print_advice(
     """Print what the numbers may suffer from, what to deploy, and the path of the card."""
     if any(row.arm.unresolved for row in summary.rows if row.arm):
         console.print(
-            "(unresolved): too few process sets, or an interval wider than was asked for.",
+            "unresolved: too few process sets, or in some shape a wider interval than asked for.",
             soft_wrap=True,
         )
     noted = group_warnings((row.number, row.warnings) for row in summary.rows)

@@ -38,8 +38,8 @@ def print_timed_files(found: TimedFiles, stream: TextIO) -> None:
 
 
 def _title(found: TimedFiles) -> str:
-    threads = wording.plural(found.num_threads, "thread")
-    return f"{found.cell.name}, {threads} on {found.cpu.model}"
+    threads = wording.plural(found.environment.num_threads, "thread")
+    return f"{found.cell.name}, {threads} on {found.environment.cpu.model}"
 
 
 def _cells(file: TimedFile, *, is_first: bool) -> list[str]:
@@ -74,6 +74,7 @@ def _lines(found: TimedFiles) -> list[str]:
     shapes = (f"{name} {list(shape)}" for name, shape in found.shapes.items())
     sets = wording.plural(found.num_process_sets, "process set")
     lines = [f"Inputs: {_plain(', '.join(shapes))}. {sets} in {found.seconds:.0f} s."]
+    lines.append(_plain(_machine(found)))
     if found.noise is None:
         lines.append("No second copy of the first file was timed: the noise floor is not known.")
     else:
@@ -92,6 +93,19 @@ def _lines(found: TimedFiles) -> list[str]:
             for warning in found.warnings
         ),
     ]
+
+
+def _machine(found: TimedFiles) -> str:
+    """The versions and settings that times belong to, in one line."""
+    machine = found.environment
+    bound = "left to the system"
+    if found.affinity is not None:
+        bound = f"{', '.join(map(str, found.affinity))} of {machine.cpu.logical_cores}"
+    return (
+        f"ONNX Runtime {machine.packages['onnxruntime']} at optimization level "
+        f"{found.optimization_level}, PyTorch {machine.packages['torch']}, "
+        f"{machine.operating_system}, processors: {bound}."
+    )
 
 
 def _plain(text: str) -> str:

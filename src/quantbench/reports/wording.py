@@ -53,16 +53,22 @@ def speedup(cell: CellSummary | None) -> str:
         return written
     if cell.half_width is None:
         return f"{written} (unresolved: too few process sets)"
-    return f"{written} (unresolved: ±{cell.half_width:.0%})"
+    return f"{written} (unresolved: ±{cell.half_width:.1%})"
 
 
 def overall_speedup(arm: ArmSummary | None) -> str:
-    """The mean speed-up, marked where it is unresolved, or over fewer cells than were planned."""
+    """The mean speed-up, marked where it is over fewer cells than were planned, or unresolved.
+
+    Then with the widest cell's half-width, if those of all unresolved cells are known.
+    """
     if arm is None or arm.speedup is None:
         return NOTHING
     written = ratio(arm.speedup)
     if arm.unresolved:
-        written += " (unresolved)"
+        widths = [cell.half_width for cell in arm.cells if cell.unresolved]
+        known = [width for width in widths if width is not None]
+        widest = f": ±{max(known):.1%}" if len(known) == len(widths) else ""
+        written += f" (unresolved{widest})"
     if arm.num_compared < len(arm.cells):
         written += f" (in {arm.num_compared} of {plural(len(arm.cells), 'shape')})"
     return written

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantbench.core.errors import QuantbenchError
+from quantbench.core.timing_defaults import OPTIMIZATION_LEVELS
 from quantbench.protocols import Array, Forward, Inputs, Outputs, SessionOptions
 from quantbench.runtimes.inputs import check_names
 
 if TYPE_CHECKING:
     import onnxruntime
 
-LEVELS = (0, 1, 2, 99)
 PROVIDERS = ["CPUExecutionProvider"]
 _DTYPES = {
     "tensor(float)": "float32",
@@ -110,7 +110,7 @@ def open_session(
 
     Args:
         path: an ONNX file.
-        level: graph optimization, one of `LEVELS`.
+        level: graph optimization, one of `OPTIMIZATION_LEVELS`.
         num_threads: threads inside one operator, at least 1.
         optimized: where to write the graph that the session really runs.
         profile: the start of the name of a profile, which `end_profiling` writes. The threads of
@@ -121,8 +121,8 @@ def open_session(
     """
     import onnxruntime
 
-    if level not in LEVELS:
-        raise QuantbenchError(f"optimization level {level} is none of {LEVELS}")
+    if level not in OPTIMIZATION_LEVELS:
+        raise QuantbenchError(f"optimization level {level} is none of {OPTIMIZATION_LEVELS}")
     if num_threads < 1:
         raise QuantbenchError(f"num_threads must be at least 1, not {num_threads}")
     options = onnxruntime.SessionOptions()

@@ -185,7 +185,7 @@ def compare_outputs(
         float_file: the model before quantization.
         quantized_file: after it.
         samples: inputs, one at a time.
-        level: graph optimization of both sessions, one of `runtimes.ort.LEVELS`.
+        level: graph optimization of both sessions, one of `OPTIMIZATION_LEVELS`.
         num_threads: of each session.
     """
     exact = open_session(float_file, level, num_threads)

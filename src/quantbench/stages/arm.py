@@ -19,10 +19,10 @@ import numpy as np
 from quantbench import registry
 from quantbench.child import Message, serve
 from quantbench.core import stats
-from quantbench.core.errors import QuantbenchError
-from quantbench.memory import peak_rss_bytes
+from quantbench.memory import be_ended_first, peak_rss_bytes
 from quantbench.protocols import Forward, Session, SessionOptions
 from quantbench.stages import covariates
+from quantbench.stages.thread_pools import check_thread_counts, thread_pools
 
 # Warm-up is over when the medians of two windows agree this well, or as well as their own noise
 # lets one see; at the latest after this many windows.
@@ -69,9 +69,7 @@ class Arm:
         with np.load(message["inputs"], allow_pickle=False) as inputs:
             self.forward = self.session.bind({name: inputs[name] for name in inputs.files})
         wanted = message["options"]["num_threads"]
-        found = self.session.verified_num_threads()
-        if found != wanted:
-            raise QuantbenchError(f"the runtime computes with {found} threads, not {wanted}")
+        check_thread_counts(wanted, self.session.verified_num_threads(), thread_pools())
         return {}
 
     def _describe(self) -> Message:
@@ -158,5 +156,11 @@ def _timed(forward: Forward, least_forwards: int, least_seconds: float) -> list[
     return samples
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Answer until the parent has no more questions."""
+    be_ended_first()
     serve(Arm().handle)
+
+
+if __name__ == "__main__":
+    main()

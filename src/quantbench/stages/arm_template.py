@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from quantbench import registry
-from quantbench.child import die_with_parent, serve
+from quantbench.child import die_with_parent
 from quantbench.core.errors import UsageError
 from quantbench.protocols import Preloading, SessionOptions
-from quantbench.stages.arm import Arm
+from quantbench.stages import arm
 from quantbench.template import serve_forks
 
 
@@ -21,7 +21,7 @@ def main(socket_number: str, framework: str, path: str, options: str) -> None:
     if not isinstance(runtime, Preloading):
         raise UsageError(f"{framework} has nothing to import beforehand")
     runtime.preload(Path(path), SessionOptions(**json.loads(options)))
-    serve_forks(int(socket_number), lambda: serve(Arm().handle))
+    serve_forks(int(socket_number), arm.main)
 
 
 if __name__ == "__main__":

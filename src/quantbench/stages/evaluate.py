@@ -14,9 +14,10 @@ from quantbench.core.results import Evaluation, Prediction
 from quantbench.protocols import Inputs, Outputs, Session, TaskRun
 from quantbench.tasks.rows import naming_row
 
-# Numbers that all predictions of an evaluation may keep for the distance to another model: 2 to
-# 3 MB of JSON. The first samples have them; drawn at random, they stand for all.
-MOST_KEPT_LOGITS = 2**18
+# Numbers that all predictions of an evaluation may keep for the distance to another model: under
+# 200 kB of JSON for each model of a grid. The first samples have them. Samples are in the order of
+# the split, also those drawn at random: where it is sorted, the first do not stand for all.
+MOST_KEPT_LOGITS = 2**14
 
 
 def evaluate(

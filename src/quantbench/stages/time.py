@@ -121,6 +121,7 @@ def time_cell(
     scratch: Path,
     start: StartSet,
     clock: Callable[[], float] = time.monotonic,
+    keep: Callable[[dict[str, Timing | TimingFailed]], None] = lambda _: None,
 ) -> dict[str, Timing | TimingFailed]:
     """Time all arms in one cell.
 
@@ -140,6 +141,8 @@ def time_cell(
         scratch: a folder for the arms' inputs.
         start: starts a process set, an `ArmStarter` for example.
         clock: seconds.
+        keep: called after each process set with what is known by then: all there is where the
+            session is interrupted.
 
     Returns:
         By arm id, raw times or why there are none.
@@ -152,6 +155,8 @@ def time_cell(
     budget = _Budget(args.duration * len(measured), args.precision, clock, clock())
     shuffle = random.Random(seed)  # noqa: S311 - an order, not a secret
     rounds_per_set, num_sets, num_rounds = 0, 0, 0
+    # A name of its own for each session, so that blocks of two are never compared.
+    session = uuid.uuid4().hex
 
     def tell(text: str) -> None:
         part = min(1.0, budget.running_s / budget.total_s)
@@ -182,12 +187,17 @@ def time_cell(
             for arm_id in wanted:
                 _describe(running, measured[arm_id], comparison.cell)
         num_sets += 1
+        keep(_results(measured, comparison, session))
         if num_sets in stats.LOOKS:
             _settle(measured, comparison, args.precision)
         if num_sets == stats.LOOKS[-1] or not budget.has_room_for_a_set(num_sets, rounds_per_set):
             break
-    # A name of its own for each session, so that blocks of two are never compared.
-    session = uuid.uuid4().hex
+    return _results(measured, comparison, session)
+
+
+def _results(
+    measured: dict[str, _Measured], comparison: Comparison, session: str
+) -> dict[str, Timing | TimingFailed]:
     compared = [arm for arm in measured.values() if arm.spec.compared_with]
     everything = all(arm.settled for arm in compared if arm.failure is None)
     return {

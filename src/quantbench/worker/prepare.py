@@ -10,7 +10,7 @@ from quantbench import environment, registry
 from quantbench.core.config import SweepConfig
 from quantbench.core.errors import ConfigError, Problem
 from quantbench.core.results import Subject
-from quantbench.core.threads import too_many_threads
+from quantbench.core.threads import more_than_processors, too_many_threads
 from quantbench.core.units import Prepared
 from quantbench.data.rows import Split
 from quantbench.data.shared_rows import shared_rows
@@ -28,9 +28,9 @@ def prepare(config: SweepConfig) -> Prepared:
         UsageError: something does not fit; the message says what and where.
     """
     cpu = environment.read_cpu()
-    if config.num_threads is not None and config.num_threads > cpu.logical_cores:
-        message = f"more threads than the {cpu.logical_cores} processors of this machine"
-        raise ConfigError("config", [Problem("num_threads", message, str(config.num_threads))])
+    too_many = more_than_processors(num_threads(config), cpu)
+    if too_many is not None:
+        raise ConfigError("config", [Problem("num_threads", too_many, str(config.num_threads))])
     wanted = config.backend_args.get("supported_instructions")
     environment.check_instructions(None if wanted is None else str(wanted), cpu.flags)
     opened = open_config(config.model_dump_json())
