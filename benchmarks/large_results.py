@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        run = asked.out or Path(scratch) / "large"
+        run = (asked.out or Path(scratch)) / "large"
         made = _timed(lambda: make_run(run, asked.rows, asked.samples))
         size = sum(file.stat().st_size for file in run.rglob("*.json")) / 1e6
         print(f"{asked.rows:,} rows, {size:,.0f} MB of facts, made in {made:.0f} s")
@@ -148,7 +148,7 @@ def _config(num_rows: int) -> dict[str, Any]:
         "input_lengths": [32, 64, 128],
         "benchmarked": {
             "per_channel": [False, True],
-            "calibration.calibration_percentile": percentiles,
+            "calibration.percentile": percentiles,
         },
     }
 

@@ -15,6 +15,9 @@ from quantbench.core.printable import printable
 from quantbench.core.results import Failed
 from quantbench.core.steps import Step
 
+# A model may be that of hundreds of rows.
+_MOST_ROWS = 4
+
 
 def seconds_left(
     steps: Sequence[Step],
@@ -122,7 +125,8 @@ class Watcher:
         self._index = found[0] if found else self._index
         self._spent += [0.0] * (self._index + 1 - len(self._spent))
         self._started = now
-        self._text = f"{stage} {name}"
+        rows = self._steps[found[0]].rows if found else ()
+        self._text = f"{stage} {name}{_rows(rows)}"
         if self._bar is None and not self._quiet:
             left = _minutes(self._left(0.0))
             line = f"{self._title}: step {self._index + 1} of {len(self._steps)}: {self._text}"
@@ -164,6 +168,14 @@ class Watcher:
 def _plain(text: str) -> str:
     """Text from outside: nothing in it is markup or moves the cursor."""
     return escape(printable(text))
+
+
+def _rows(numbers: Sequence[int]) -> str:
+    """For example ` (rows 1, 2)`; nothing where a step is of no row alone."""
+    if not numbers:
+        return ""
+    told = ", ".join(map(str, numbers[:_MOST_ROWS])) + (", …" if len(numbers) > _MOST_ROWS else "")
+    return f" (row {told})" if len(numbers) == 1 else f" (rows {told})"
 
 
 def _minutes(seconds: float) -> str:

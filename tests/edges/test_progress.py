@@ -4,9 +4,11 @@ import io
 
 import pytest
 
+from quantbench.core.plan import make_plan
 from quantbench.core.results import Failed
-from quantbench.core.steps import Step
+from quantbench.core.steps import Step, steps
 from quantbench.progress import Watcher, seconds_left
+from synthetic import QUESTION_ANSWERING, config
 
 STEPS = (
     Step(stage="export", name="opset 17"),
@@ -67,6 +69,32 @@ def test_waiting_for_another_run_is_seen_without_a_terminal() -> None:
     assert stream.getvalue().splitlines()[1:] == [
         "evaluate a: waiting: another run is timing on this machine"
     ]
+
+
+def test_a_step_names_its_rows() -> None:
+    stream = io.StringIO()
+    todo = (
+        Step(stage="quantize", name="dynamic-1f", rows=(3,)),
+        Step(stage="evaluate", name="a", rows=(1, 2, 5, 6, 9)),
+    )
+    with Watcher("sweep", stream, quiet=False, clock=Clock()) as watcher:
+        watcher.begin(todo, {})
+        watcher.step("quantize", "dynamic-1f")
+        watcher.step("evaluate", "a")
+    assert stream.getvalue().splitlines() == [
+        "sweep: step 1 of 2: quantize dynamic-1f (row 3) (0:00 left)",
+        "sweep: step 2 of 2: evaluate a (rows 1, 2, 5, 6, …) (0:00 left)",
+    ]
+
+
+def test_the_steps_of_a_plan_know_their_rows() -> None:
+    plan = make_plan(config(), QUESTION_ANSWERING)
+    found = {step.id: step.rows for step in steps(plan, config(), 10)}
+    for row in plan.rows:
+        if row.arm_id is not None:
+            assert row.number in found[f"evaluate {row.arm_id}"]
+    assert found["evaluate original"] == ()
+    assert {stage.split()[0] for stage, rows in found.items() if rows} == {"quantize", "evaluate"}
 
 
 def test_quiet_leaves_failures_only() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from quantbench.analysis.recommend import Choice, recommend
+from quantbench.analysis.recommend import Choice, Recommendation
 from quantbench.core.frozen import Frozen
 from quantbench.core.results import SweepResult
 from quantbench.core.summary import ArmSummary, SweepSummary
@@ -31,15 +31,17 @@ class Overview(Frozen):
     recommended_row: int | None
 
 
-def overview(outline: SweepResult, summary: SweepSummary, is_running: bool) -> Overview:
+def overview(
+    outline: SweepResult, summary: SweepSummary, advice: Recommendation, is_running: bool
+) -> Overview:
     """A run at a glance.
 
     Args:
         outline: of the run.
         summary: of it.
+        advice: what is recommended in it.
         is_running: whether a process writes to its folder.
     """
-    advice = recommend(summary)
     statuses = [row.status for row in summary.rows]
     return Overview(
         model=outline.config.model_name_or_path,

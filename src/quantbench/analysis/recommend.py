@@ -15,7 +15,7 @@ from quantbench.core.summary import ArmSummary, MetricSummary, SweepSummary
 DEFAULT_MARGIN_SHARE = 0.01
 _MAX_SAMPLES = 10_000_000
 # Nobody reads on, and each takes milliseconds.
-_MOST_UNSETTLED = 8
+_MOST_UNSETTLED = 5
 
 Choice = Literal["row", "reference", "original", "none"]
 

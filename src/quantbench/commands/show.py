@@ -14,6 +14,7 @@ from quantbench.core.errors import EXIT_OK, QuantbenchError, UsageError, nearest
 
 if TYPE_CHECKING:
     from quantbench.analysis.overview import Overview
+    from quantbench.analysis.recommend import Recommendation
     from quantbench.summary_file import Summarized
 
 
@@ -45,19 +46,25 @@ def show_run(path: Path, asked: Asked, as_json: bool) -> int:
     found = summarized(path)
     summary = found.summary
     query = read_query(columns_of(summary), asked.columns, asked.sorts, asked.filters)
-    rows = select(row_values(summary, query), query)
-    run = _overview(path, found)
+    advice = recommend(summary)
+    run = _overview(path, found, advice)
     if as_json:
+        rows = select(row_values(summary, query), query)
         kept = [{name: row[name] for name in query.columns or row} for row in rows]
         told = {"path": str(path), **run.model_dump(mode="json")}
-        advice = recommend(summary).model_dump(mode="json")
-        print(json.dumps({"run": told, "recommendation": advice, "rows": kept}, indent=1))
+        why = advice.model_dump(mode="json")
+        print(json.dumps({"run": told, "recommendation": why, "rows": kept}, indent=1))
         return EXIT_OK
     console = Console(file=sys.stdout, highlight=False)
     when = f", {run.measured_at[:16].replace('T', ' ')}" if run.measured_at else ""
     console.print(plain(f"{run.model}, {run.task}{when}: {run.state}"), soft_wrap=True)
     count = plural(len(summary.rows), "row")
     title = f"{path.name}: {count}"
+    if not query.names:
+        print_rows(summary, summary.rows, title, console)
+        print_advice(summary, advice, path, console)
+        return EXIT_OK
+    rows = select(row_values(summary, query), query)
     if len(rows) < len(summary.rows):
         title = f"{path.name}: {len(rows):,} of {count}"
     if query.columns:
@@ -66,7 +73,7 @@ def show_run(path: Path, asked: Asked, as_json: bool) -> int:
         return EXIT_OK
     by_number = {row.number: row for row in summary.rows}
     print_rows(summary, [by_number[int(str(row["row"]))] for row in rows], title, console)
-    print_advice(summary, path, console)
+    print_advice(summary, advice, path, console)
     return EXIT_OK
 
 
@@ -78,6 +85,7 @@ def show_row(path: Path, row: str, as_json: bool) -> int:
         QuantbenchError: the run cannot be read.
     """
     from quantbench.analysis.find_row import find_row
+    from quantbench.analysis.recommend import recommend
     from quantbench.analysis.row_detail import arms_behind, row_detail
     from quantbench.reports.row_detail import print_detail
     from quantbench.run_dir import RunDir
@@ -87,7 +95,7 @@ def show_row(path: Path, row: str, as_json: bool) -> int:
     asked = find_row(found.summary, row)
     read = {arm_id: RunDir(path).read_arm(arm_id) for arm_id in arms_behind(found.outline, asked)}
     arms = {arm_id: arm for arm_id, arm in read.items() if arm is not None}
-    run = _overview(path, found)
+    run = _overview(path, found, recommend(found.summary))
     detail = row_detail(path, found.outline, found.summary, asked, run, arms)
     if as_json:
         print(json.dumps(detail.model_dump(mode="json"), indent=1))
@@ -102,6 +110,7 @@ def list_runs(folder: Path, as_json: bool) -> int:
     Raises:
         UsageError: the folder is not there.
     """
+    from quantbench.analysis.recommend import recommend
     from quantbench.cache.runs import run_folders
     from quantbench.core.printable import printable
     from quantbench.reports.run_list import print_runs
@@ -118,7 +127,8 @@ def list_runs(folder: Path, as_json: bool) -> int:
     runs: list[tuple[Path, Overview | str]] = []
     for path in paths:
         try:
-            runs.append((path, _overview(path, summarized(path))))
+            read = summarized(path)
+            runs.append((path, _overview(path, read, recommend(read.summary))))
         except QuantbenchError as error:
             runs.append((path, str(error)))
     if as_json:
@@ -170,7 +180,7 @@ def export_table(path: Path, table: str, form: str | None, out: Path | None) -> 
     return EXIT_OK
 
 
-def _overview(path: Path, found: Summarized) -> Overview:
+def _overview(path: Path, found: Summarized, advice: Recommendation) -> Overview:
     from quantbench.analysis.overview import overview
     from quantbench.run_dir import is_locked
 
@@ -178,7 +188,7 @@ def _overview(path: Path, found: Summarized) -> Overview:
         is_running = is_locked(path)
     except OSError as error:
         raise QuantbenchError(f"{path} cannot be read: {error.strerror}") from None
-    return overview(found.outline, found.summary, is_running)
+    return overview(found.outline, found.summary, advice, is_running)
 
 
 def _runs_below(folder: Path) -> Iterator[Path]:

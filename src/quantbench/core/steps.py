@@ -24,6 +24,7 @@ class Step(Frozen):
     `needs` are ids of steps that must be over before. `cores` says what it computes with: steps
     of one share of the cores may run side by side, one of all cores runs alone. Steps of one stage
     and `kind` take a time that grows with `amount`: samples, or the seconds that timing may take.
+    `rows` are those whose model is made or evaluated, for whoever watches.
     """
 
     stage: str
@@ -32,6 +33,7 @@ class Step(Frozen):
     cores: Cores = "all"
     kind: str = ""
     amount: float = 1.0
+    rows: tuple[int, ...] = ()
 
     @property
     def id(self) -> str:
@@ -53,6 +55,16 @@ def steps(plan: Plan, config: SweepConfig, num_eval_samples: int) -> tuple[Step,
     nothing else runs while time is measured, so time comes last. Then it is known which row is the
     worst, and that one is explained.
     """
+    planned = {arm.id: arm for arm in plan.arms}
+    of_arms: dict[str, tuple[int, ...]] = {}
+    of_variants: dict[str, tuple[int, ...]] = {}
+    for row in plan.rows:
+        if row.arm_id is None:
+            continue
+        of_arms[row.arm_id] = (*of_arms.get(row.arm_id, ()), row.number)
+        variant = planned[row.arm_id].variant
+        if variant is not None:
+            of_variants[variant.id] = (*of_variants.get(variant.id, ()), row.number)
     exports = {
         export: Step(stage="export", name=export.name, needs=(PREPARE.id,), cores="share")
         for export in dict.fromkeys(variant.export for variant in plan.variants)
@@ -74,6 +86,7 @@ def steps(plan: Plan, config: SweepConfig, num_eval_samples: int) -> tuple[Step,
             needs=_needed_files(item),
             cores="share",
             kind=item.quantization.approach,
+            rows=of_variants.get(item.id, ()),
         )
         for item in plan.variants
         if not isinstance(item.quantization, Float32)
@@ -88,6 +101,7 @@ def steps(plan: Plan, config: SweepConfig, num_eval_samples: int) -> tuple[Step,
             cores="share",
             kind=_kind(arm),
             amount=num_eval_samples,
+            rows=of_arms.get(arm.id, ()),
         )
         for arm in sorted(plan.measured_arms, key=_evaluated_after)
     ]

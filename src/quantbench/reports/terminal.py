@@ -9,13 +9,13 @@ from typing import TextIO
 from pydantic import JsonValue
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from quantbench.analysis.recommend import recommend
+from quantbench.analysis.recommend import Recommendation, recommend
 from quantbench.core.printable import printable
 from quantbench.core.summary import ArmSummary, Failure, RowSummary, SweepSummary
 from quantbench.reports import wording
 from quantbench.reports.inert import group_warnings, row_list
+from quantbench.reports.text_table import TextColumn, draw
 
 # A longer list is cut: the card has it whole.
 _MOST_ITEMS = 2
@@ -29,7 +29,7 @@ def print_result(summary: SweepSummary, run_dir: Path, stream: TextIO) -> None:
     console = Console(file=stream, highlight=False)
     title = f"{run_dir.name}: {wording.plural(len(summary.rows), 'row')}"
     print_rows(summary, summary.rows, title, console)
-    print_advice(summary, run_dir, console)
+    print_advice(summary, recommend(summary), run_dir, console)
 
 
 def print_rows(
@@ -37,19 +37,28 @@ def print_rows(
 ) -> None:
     """Print some rows of a summary as a table, each with its drop and its speed-up."""
     metric = summary.primary_metric
-    table = Table(title=plain(title), title_justify="left")
-    table.add_column("row", justify="right")
-    table.add_column(plain(" / ".join(summary.rows[0].parameters)), overflow="fold", ratio=1)
-    table.add_column(plain(metric), justify="right", overflow="fold")
-    table.add_column("drop, points\n[95 %]", justify="right", no_wrap=True)
-    table.add_column("speedup\n[95 %]", justify="right", no_wrap=True)
-    for row in rows:
-        cells = [str(row.number), _configuration(row), *_numbers(row, metric)]
-        table.add_row(*(plain(cell) for cell in cells))
-    console.print(table)
+    columns = (
+        TextColumn("row"),
+        TextColumn(printable(" / ".join(summary.rows[0].parameters)), right=False, folds=True),
+        TextColumn(printable(metric)),
+        TextColumn("drop, points\n[95 %]"),
+        TextColumn("speedup\n[95 %]"),
+    )
+    texts = [
+        [printable(cell) for cell in (str(row.number), _configuration(row), *_numbers(row, metric))]
+        for row in rows
+    ]
+    head, body = draw(columns, texts, console.width)
+    console.print(plain(title), style="italic", soft_wrap=True)
+    for line in head:
+        console.print(line, style="bold", markup=False, soft_wrap=True)
+    for line in body:
+        console.file.write(f"{line}\n")
 
 
-def print_advice(summary: SweepSummary, run_dir: Path, console: Console) -> None:
+def print_advice(
+    summary: SweepSummary, advice: Recommendation, run_dir: Path, console: Console
+) -> None:
     """Print what the numbers may suffer from, what to deploy, and the path of the card."""
     if any(row.arm.unresolved for row in summary.rows if row.arm):
         console.print(
@@ -65,7 +74,6 @@ def print_advice(summary: SweepSummary, run_dir: Path, console: Console) -> None
     for warning in summary.warnings:
         line = f"[bold yellow]Warning:[/bold yellow] {plain(wording.sentence(warning))}"
         console.print(line, soft_wrap=True)
-    advice = recommend(summary)
     what = {
         "row": f"row {advice.row}",
         "reference": "keep fp32, in ONNX Runtime",
