@@ -71,6 +71,7 @@ def test_sessions_are_compared_without_their_opening() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_all_ways_evaluate_the_same_models_and_answer_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
