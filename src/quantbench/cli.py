@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from quantbench import __version__
+from quantbench.commands import epilogs
 from quantbench.core.timing_defaults import (
     DURATION_S,
     OPTIMIZATION_LEVEL,
@@ -17,242 +18,6 @@ from quantbench.core.timing_defaults import (
 
 # Nothing that takes time is imported here: `quantbench --help` answers at once. Each command
 # imports what it needs.
-
-_EPILOG = """\
-examples:
-  quantbench demo                     a complete sweep of two small models, in minutes
-  quantbench init MODEL --dataset D   a first config, guessed and commented
-  quantbench plan sweep.yaml          what would be done, without doing it
-  quantbench run sweep.yaml           do it; the card is runs/sweep/README.md
-  quantbench list                     the runs that there are
-  quantbench show runs/sweep          its rows, sorted, filtered; --row 3: everything about one
-  quantbench export RUN --table rows  a table as Parquet, CSV or JSON
-  quantbench card runs/sweep          write the card again from the stored results
-  quantbench report runs/sweep        write report.html again: plots, filters, every number
-  quantbench trace RUN --row 3        what made the numbers of a row
-  quantbench inspect model.onnx       the modules of a file, and what is quantized in them
-  quantbench time a.onnx b.onnx       how fast files are beside each other, without a dataset
-  quantbench explain RUN --row 3      where its error and its time come from
-  quantbench errors RUN --row 3       the samples that it answers worse, worst first
-  quantbench compare OLD NEW          the same rows in two runs: versions, machines, models
-  quantbench gate RUN --max-drop 0.5  for CI: does the recommended row meet conditions?
-  quantbench save-model RUN --row 3 --to DIR   its model, for transformers and others to load
-  quantbench push RUN --row 3 --repo me/NAME   publish model, card and results on the hub
-  quantbench import CARD.md           a published card as a run, for card and others to read
-  quantbench lint CARD.md             what a published card's numbers cannot support
-  quantbench cache                    what the store has, by stage
-
-exit codes:
-  0 fine   1 failed, or a gate is not passed   2 wrong usage or config   3 a gate is undecided
-  4 finished, some rows failed   130 interrupted
-"""
-
-_SHOW_EPILOG = """\
-Columns are those of the table `rows` (docs/tables.md); NAME@1x128 is one of `cells` in that shape.
-`parameter.` may be left out, speedup is the overall one, a metric's name is its value. Filters are
-COLUMN=VALUE, or with != < <= > >= or ~ (a list holds an item, a text holds a part).
-
-examples:
-  quantbench show runs/sweep
-  quantbench show runs/sweep --sort speedup:desc --filter quantization_approach=static
-  quantbench show runs/sweep --filter 'drop<0.5' --filter 'operators_to_quantize~MatMul'
-  quantbench show runs/sweep --columns row,speedup,speedup@1x128,num_bytes
-  quantbench show runs/sweep --row 3
-"""
-
-_LIST_EPILOG = """\
-Runs that were made with this store are listed wherever they are, and those below DIR.
-
-examples:
-  quantbench list
-  quantbench list ../other-runs --json
-"""
-
-_EXPORT_EPILOG = """\
-Tables: rows, cells (row and shape), nodes, samples, blocks, forwards (raw times), steps. What each
-column is, its unit, and why one is empty: docs/tables.md. FILE is replaced as a whole. In CSV, text
-that a spreadsheet would take for a formula begins with an apostrophe.
-
-examples:
-  quantbench export runs/sweep --table rows --out rows.csv
-  quantbench export runs/sweep --table forwards --out times.parquet
-  quantbench export runs/sweep --table samples --format json --out samples.json
-"""
-
-_INIT_EPILOG = """\
-Task, columns, splits, metrics, classes and sizes are guessed from config.json of the model and
-from the names and types of the data's columns. Each guess has a comment `guessed: from what`;
-what could not be guessed is marked `fill in`, and until it is, `quantbench plan` refuses the file.
-No model is loaded; a model or dataset of the hub is downloaded, as a run would do.
-
-examples:
-  quantbench init bundled:questions --dataset bundled:questions
-  quantbench init ./my-model --dataset data/dev.json --out sweep.yaml
-  quantbench init distilbert/distilbert-base-cased-distilled-squad --dataset rajpurkar/squad
-"""
-
-_EXPLAIN_EPILOG = """\
-The files of the row and of the float model that it was made from have to be in the store of this
-machine. Activations are compared one sample at a time, weights one by one, and both models are
-profiled. What is found is kept in RUN/explained/. The rules behind the advice: docs/explain.md.
-
-examples:
-  quantbench explain runs/sweep --row 8
-  quantbench explain runs/sweep --row 8 --samples 128
-  quantbench explain runs/sweep --row 1f0c --json
-"""
-
-_ERRORS_EPILOG = """\
-A sample is listed if its score changed in any metric: first those that got worse, those that the
-original was surest of before others, then those that got better. All are written to
-RUN/errors/row-N.parquet too. The samples themselves are read from the dataset, no model is loaded.
-
-examples:
-  quantbench errors runs/sweep --row 3
-  quantbench errors runs/sweep --row 3 --limit 100
-  quantbench errors runs/sweep --row 1f0c --json
-"""
-
-_IMPORT_EPILOG = """\
-The card may be Markdown as it was published, or text whose white space was collapsed. Every number
-is read, and the card is written again to compare: published.md in the folder is equal to it but
-for white space. card, and all that reads a run, works on the folder; what needs files, samples or
-raw times says that a card has none. Which cards are of this family: docs/import.md.
-
-examples:
-  quantbench import README.md --out runs/theirs
-  quantbench import distilbert-squad.card.txt
-  quantbench card runs/distilbert-squad
-"""
-
-_LINT_EPILOG = """\
-Each finding has the number of its rule, what the card says and where, why that cannot be or cannot
-be known, and what to do. The rules, with two cards as examples: docs/lint.md.
-
-examples:
-  quantbench lint README.md
-  quantbench lint README.md --samples 872
-  quantbench lint README.md --json
-
-exit codes: 0 nothing found, 1 something found, 2 no card of this family, or a damaged one
-"""
-
-_COMPARE_EPILOG = """\
-The first run is what the others are compared with. Rows are the same if all swept parameters are.
-
-Accuracy is paired where both runs evaluated the same samples: the drop from the first run to the
-other has an interval over those samples. Else both values are shown, and why they are not paired.
-
-Times of two runs are never divided. What is compared is how many times faster a row is than one
-model that is the same in both runs, and only on machines of one kind: the original, if PyTorch,
-transformers and the model are the same, or else ONNX Runtime fp32. More: docs/compare.md.
-
-examples:
-  quantbench compare runs/before runs/after
-  quantbench compare runs/before runs/after --row 3 --shapes
-  quantbench compare runs/laptop runs/server runs/cloud --json
-
-exit codes:
-  0 every row is in all runs   1 results cannot be read   2 wrong usage, or runs of other tasks
-  4 a row is missing in a run, was refused, or lacks numbers
-"""
-
-_GATE_EPILOG = """\
-A condition is passed if its whole 95 % interval meets the limit, failed if none of it does, and
-undecided if the limit is inside. Without --row it is the recommended row, chosen under --max-drop;
-if nothing quantized is worth recommending, the gate is not passed. Without --shape a speed is that
-in the worst shape. Speed-ups are over the original; a slowdown is against OLD, both runs measured
-against a model that is the same in both, on machines of one kind. More: docs/gate.md.
-
-examples:
-  quantbench gate runs/sweep --max-drop 0.5 --min-speedup 1.5
-  quantbench gate runs/sweep --row 3 --shape 1x128 --min-speedup 2
-  quantbench gate runs/new --baseline runs/old --max-slowdown 3%
-  quantbench gate runs/sweep --max-drop 0.5 --junit gate.xml --markdown gate.md
-
-exit codes:
-  0 passed   1 failed, or results cannot be read   2 wrong usage   3 undecided
-"""
-
-_CACHE_EPILOG = """\
-The store is QUANTBENCH_STORE, or ~/.cache/quantbench.
-
-examples:
-  quantbench cache                             how much there is, by stage
-  quantbench cache list --all                  every artifact, and the runs that name it
-  quantbench cache verify                      read every file; what is damaged is removed
-  quantbench cache prune --unused-for 14d --dry-run
-"""
-
-_PRUNE_EPILOG = """\
-An artifact goes if any of the limits says so. What a run still names is kept: remove the folder
-of a run to let go of it. Durations are in days or hours (30d, 12h), sizes in MB, GB, MiB or GiB.
-
-examples:
-  quantbench cache prune --older-than 30d
-  quantbench cache prune --unused-for 14d --max-size 5GB --dry-run
-"""
-
-_TRACE_EPILOG = """\
-A number is followed back: evaluation or timing session, model file, quantization scheme and
-ranges, exported file, model and data, each with its key in the store or its digest; then the
-machine, and the command that makes it again.
-
-examples:
-  quantbench trace runs/sweep --row 3
-  quantbench trace runs/sweep --row 3 --metric speedup
-  quantbench trace runs/sweep --row 1f0c --metric exact_match --json
-"""
-
-_INSPECT_EPILOG = """\
-Nodes are shown by the module they come from; layers that hold the same are shown as one. Patterns
-are what node_exclusion can name; layer.N and block:NAME name what the tree shows. Nothing is run,
-and values of weights are not read.
-
-examples:
-  quantbench inspect model.onnx
-  quantbench inspect onnx/model_quantized.onnx --depth 6
-  quantbench inspect model.onnx --json
-"""
-
-_TIME_EPILOG = """\
-Every file is a process of its own, and only one runs at a time: they take turns, in rounds and in
-several sets of fresh processes, so that what the machine does meanwhile hits all alike. A second
-copy of the first file shows how equal equal files measure. Timing ends when all ratios are known to
---precision, or after --duration seconds for each file.
-
-Inputs are made up: masks are ones, ids small, pixels random. Sizes that the graph leaves open are
-the batch (first) and the length of tokens (second of integers); others have to be given by --shape.
-
-examples:
-  quantbench time model.onnx model_int8.onnx --input-length 64
-  quantbench time vit.onnx vit_int8.onnx --shape pixel_values=1,3,224,224 --duration 60
-  quantbench time onnx/model.onnx --pytorch . --batch-size 4 --threads 1 --json
-
-exit codes: 0 fine, 1 the first file failed, 2 wrong usage, 4 another file failed
-"""
-
-_SAVE_EPILOG = """\
-The folder gets onnx/model.onnx (the fp32 export), the row's file under the name that
-transformers.js has for it (onnx/model_int8.onnx), config.json, tokenizer or processor, the card,
-and quantbench.json with the digests that were measured.
-
-examples:
-  quantbench save-model runs/sweep --row 3 --to distilbert-int8
-  quantbench save-model runs/sweep --row 1f0c --to distilbert-int8 --force --json
-"""
-
-_PUSH_EPILOG = """\
-Published are the folder that save-model writes (model files, config, tokenizer or processor, card
-with pictures), table.parquet, report.html if it is there, and results/*.json: in one commit, or as
-a pull request. The token is that of `hf auth login`, or HF_TOKEN. Before anything is sent, the
-card's front matter is checked. More: docs/push.md.
-
-examples:
-  quantbench push runs/sweep --row 3 --repo me/distilbert-int8 --dry-run
-  quantbench push runs/sweep --row 3 --repo me/distilbert-int8 --private
-  quantbench push runs/sweep --row 1f0c --repo them/distilbert --pr --json
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -284,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
             "Decide whether, and how, to quantize a transformer for CPU serving: "
             "measure every configuration of a grid, and write a model card."
         ),
-        epilog=_EPILOG,
+        epilog=epilogs.MAIN,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"quantbench {__version__}")
@@ -304,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
 
     init = _add(commands, "init", _init, "write a first config, every guess marked")
-    init.epilog = _INIT_EPILOG
+    init.epilog = epilogs.INIT
     init.formatter_class = argparse.RawDescriptionHelpFormatter
     init.add_argument(
         "model",
@@ -328,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--quiet", action="store_true", help="print failures only")
 
     show = _add(commands, "show", _show, "print the rows of a run, or everything about one")
-    _teach(show, _SHOW_EPILOG)
+    _teach(show, epilogs.SHOW)
     show.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
     show.add_argument(
         "--row", metavar="R", help="everything about it: its number, or its trial's id"
@@ -351,14 +116,14 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print the same as JSON")
 
     listed = _add(commands, "list", _list, "list runs: state, model, what is recommended")
-    _teach(listed, _LIST_EPILOG)
+    _teach(listed, epilogs.LIST)
     listed.add_argument(
         "dir", type=Path, nargs="?", default=Path("runs"), metavar="DIR", help="default: runs"
     )
     listed.add_argument("--json", action="store_true", help="print the same as JSON")
 
     export = _add(commands, "export", _export, "write a table of a run: Parquet, CSV or JSON")
-    _teach(export, _EXPORT_EPILOG)
+    _teach(export, epilogs.EXPORT)
     export.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
     export.add_argument("--table", required=True, metavar="T", help="rows, cells, samples, …")
     export.add_argument(
@@ -375,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     html.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
 
     trace = _add(commands, "trace", _trace, "print what made a number, back to model and data")
-    _teach(trace, _TRACE_EPILOG)
+    _teach(trace, epilogs.TRACE)
     trace.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
     trace.add_argument(
         "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
@@ -386,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument("--json", action="store_true", help="print the same as JSON")
 
     timed = _add(commands, "time", _time, "time ONNX files beside each other, without a dataset")
-    _teach(timed, _TIME_EPILOG)
+    _teach(timed, epilogs.TIME)
     timed.add_argument(
         "models",
         type=Path,
@@ -433,14 +198,14 @@ def _parser() -> argparse.ArgumentParser:
     timed.add_argument("--json", action="store_true", help="print the same as JSON")
 
     inspect = _add(commands, "inspect", _inspect, "print what is in an ONNX file, by module")
-    _teach(inspect, _INSPECT_EPILOG)
+    _teach(inspect, epilogs.INSPECT)
     inspect.add_argument("model", type=Path, metavar="MODEL.onnx", help="an ONNX file")
     inspect.add_argument(
         "--depth", type=int, default=4, metavar="N", help="levels of modules to show (default: 4)"
     )
     inspect.add_argument("--json", action="store_true", help="print all of it as JSON")
     explain = _add(commands, "explain", _explain, "tell where a row's error and time come from")
-    _teach(explain, _EXPLAIN_EPILOG)
+    _teach(explain, epilogs.EXPLAIN)
     explain.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
     explain.add_argument(
         "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
@@ -457,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     errors = _add(
         commands, "errors", _errors, "list the samples that a row answers worse or better"
     )
-    _teach(errors, _ERRORS_EPILOG)
+    _teach(errors, epilogs.ERRORS)
     errors.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
     errors.add_argument(
         "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
@@ -470,7 +235,7 @@ def _parser() -> argparse.ArgumentParser:
     compare = _add(
         commands, "compare", _compare, "print the same rows of several runs side by side"
     )
-    _teach(compare, _COMPARE_EPILOG)
+    _teach(compare, epilogs.COMPARE)
     compare.add_argument(
         "run_dirs", type=Path, nargs="+", metavar="RUN", help="folders of runs, the first one first"
     )
@@ -483,7 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--json", action="store_true", help="print all of it as JSON")
 
     gate = _add(commands, "gate", _gate, "tell by the exit code whether a run meets conditions")
-    _teach(gate, _GATE_EPILOG)
+    _teach(gate, epilogs.GATE)
     gate.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
     gate.add_argument(
         "--max-drop", metavar="D", help="largest drop of the first metric, in points: 0.5"
@@ -504,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     gate.add_argument("--json", action="store_true", help="print the same as JSON")
 
     save = _add(commands, "save-model", _save_model, "write a row's model for others to load")
-    _teach(save, _SAVE_EPILOG)
+    _teach(save, epilogs.SAVE)
     save.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
     save.add_argument(
         "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
@@ -514,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     save.add_argument("--json", action="store_true", help="print what was written as JSON")
 
     push = _add(commands, "push", _push, "publish a row's model, card and results on the hub")
-    _teach(push, _PUSH_EPILOG)
+    _teach(push, epilogs.PUSH)
     push.add_argument("run_dir", type=Path, metavar="RUN", help="the run's folder")
     push.add_argument(
         "--row", required=True, metavar="R", help="its number, or the start of its trial's id"
@@ -532,7 +297,7 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("--json", action="store_true", help="print what was sent as JSON")
 
     imported = _add(commands, "import", _import, "read a published card back into a run")
-    _teach(imported, _IMPORT_EPILOG)
+    _teach(imported, epilogs.IMPORT)
     imported.add_argument("card", type=Path, metavar="CARD.md", help="a published card's text")
     imported.add_argument(
         "--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME of the card)"
@@ -540,7 +305,7 @@ def _parser() -> argparse.ArgumentParser:
     imported.add_argument("--json", action="store_true", help="print what was read as JSON")
 
     lint = _add(commands, "lint", _lint, "list what a published card's numbers cannot support")
-    _teach(lint, _LINT_EPILOG)
+    _teach(lint, epilogs.LINT)
     lint.add_argument("card", type=Path, metavar="CARD.md", help="a published card's text")
     lint.add_argument(
         "--samples",
@@ -551,7 +316,7 @@ def _parser() -> argparse.ArgumentParser:
     lint.add_argument("--json", action="store_true", help="print the findings as JSON")
 
     cache = _add(commands, "cache", _cache_list, "list, check and tidy up the store")
-    _teach(cache, _CACHE_EPILOG)
+    _teach(cache, epilogs.CACHE)
     cache.add_argument("--all", action="store_true", help="a line for every artifact")
     cache.add_argument("--json", action="store_true", help="print the same as JSON")
     _add_cache_commands(cache.add_subparsers(title="commands", metavar="COMMAND"))
@@ -572,7 +337,7 @@ def _add_cache_commands(
     verify.add_argument("--keep", action="store_true", help="report only: remove nothing")
 
     prune = _add(commands, "prune", _cache_prune, "remove old artifacts that no run names")
-    _teach(prune, _PRUNE_EPILOG)
+    _teach(prune, epilogs.PRUNE)
     prune.add_argument("--older-than", metavar="AGE", help="made longer ago than this: 30d, 12h")
     prune.add_argument("--unused-for", metavar="AGE", help="last used longer ago than this")
     prune.add_argument(
