@@ -1,8 +1,8 @@
 """How long looking at a large run takes: 2,000 rows in nine shapes, made up.
 
 Makes the run's folder, with raw times and answers as a sweep leaves them, derives its summary as a
-sweep does at its end, and then times `quantbench show` and `quantbench card` (without the HTML
-report) as whole processes. The numbers of the rows are made up; the amount of data is real.
+sweep does at its end, and then times `quantbench show` and `quantbench card` (without pictures
+and HTML report) as whole processes. The numbers of the rows are made up; how much data is real.
 
     python benchmarks/large_results.py [--rows 2000] [--samples 200] [--out DIR]
 """
@@ -82,8 +82,7 @@ def _measure(run: Path) -> int:
     return int(missed)
 
 
-# The card, its table and its pictures: what `quantbench card` writes but for the HTML report, which
-# has a benchmark of its own.
+# The card and its table: what `quantbench card` writes but for the pictures and the HTML report.
 _CARD = """
 import sys
 from pathlib import Path
